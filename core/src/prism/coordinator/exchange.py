@@ -1,0 +1,180 @@
+"""How proxies talk to each other: frames to their inboxes by the messaging slot, and what comes in on ours."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+
+from prism.coordinator import frames
+from prism.coordinator.hosting import Host, NoHost
+from prism.coordinator.metrics import Metrics
+from prism.coordinator.namespace import Namespace
+from prism.coordinator.receipts import FrameReceipt, RecentMulticasts, Tally
+from prism.model.errors import PrismError
+from prism.model.identity import Target
+from prism.plugins.spec import SlotKind
+from prism.slots.context import Failure
+from prism.slots.messaging import Interrupted, Publication, PublishOutcome, Topic, TopicKind
+from prism.v1 import frames_pb2
+
+logger = logging.getLogger(__name__)
+
+
+class Exchange:
+    """Sends frames, answers them, and hands what is for hosted identities to the host.
+
+    `address` is this proxy's inbox. Frames to it are handed over directly, without the messaging slot.
+    """
+
+    def __init__(self, address: str, metrics: Metrics, recent: RecentMulticasts) -> None:
+        self.address = address
+        self.host: Host = NoHost()
+        self._metrics = metrics
+        self._recent = recent
+        self._answers: deque[_Answer] = deque()
+        self._answers_waiting = asyncio.Event()
+
+    async def publish(self, ns: Namespace, address: str, frame: bytes) -> PublishOutcome:
+        """Sends one frame to a proxy's inbox."""
+        (outcome,) = await self.publish_to(ns, Publication(frame), [Topic(TopicKind.INBOX, address)])
+        self._metrics.frames_sent[ns.name] += 1
+        return outcome
+
+    async def publish_to(
+        self, ns: Namespace, publication: Publication, topics: Sequence[Topic]
+    ) -> list[PublishOutcome]:
+        """Publishes to topics; a failing call is a Failure of each of them."""
+        guard = ns.guard(SlotKind.MESSAGING)
+        try:
+            with guard("publish"):
+                return guard.matched(await ns.messaging.publish(publication, topics), topics, "publish")
+        except PrismError as error:
+            return [Failure(error)] * len(topics)
+
+    async def evict(self, ns: Namespace, targets: Sequence[Target], reason: str) -> None:
+        """Tells the proxies that host these identities that their sessions have lost them.
+
+        A proxy that can't be told notices at its next renewal.
+        """
+        by_address: dict[str, list[Target]] = {}
+        for target in targets:
+            if target.address:
+                by_address.setdefault(target.address, []).append(target)
+        for address, hosted in by_address.items():
+            for piece in frames.chunks(len(hosted)):
+                identities = [target.identity for target in hosted[piece]]
+                registration_ids = [target.registration_id for target in hosted[piece]]
+                if address == self.address:
+                    self.host.evict(ns.name, identities, registration_ids, reason)
+                    continue
+                frame = frames.evict(self.address, identities, registration_ids, reason)
+                outcome = await self.publish(ns, address, frame)
+                if isinstance(outcome, Failure):
+                    logger.warning(
+                        "could not tell %s of %d evicted sessions: %s", address, len(identities), outcome.error
+                    )
+
+    async def read_inbox(self, ns: Namespace) -> None:
+        """Reads this proxy's inbox until the subscription ends."""
+        async for events in ns.subscription:
+            for event in events:
+                if isinstance(event, Interrupted):
+                    logger.warning("namespace %r: %s", ns.name, event.reason)
+                    self.host.interrupted(ns.name, event.reason)
+                    continue
+                if event.topic.kind is not TopicKind.INBOX:
+                    continue
+                frame = frames.parse(event.publication.payload)
+                if frame is None:
+                    logger.warning("namespace %r: something that is no frame came into the inbox", ns.name)
+                    continue
+                self._metrics.frames_received[ns.name] += 1
+                self._receive(ns, frame)
+            await asyncio.sleep(0)
+
+    async def send_answers(self) -> None:
+        """Publishes receipts as frames are settled."""
+        while True:
+            await self._answers_waiting.wait()
+            self._answers_waiting.clear()
+            while self._answers:
+                answer = self._answers.popleft()
+                frame = answer.frame(self.address)
+                if frame is None:
+                    continue
+                outcome = await self.publish(answer.ns, answer.sender, frame)
+                if isinstance(outcome, Failure):
+                    logger.warning("could not send a receipt to %s: %s", answer.sender, outcome.error)
+
+    def _receive(self, ns: Namespace, frame: frames.Frame) -> None:
+        kind = frame.WhichOneof("kind")
+        if kind == "deliver":
+            body = frame.deliver
+            receipt = self._receipt(ns, frame.sender, body.message.message_id, body)
+            message = frames.message_of(body)
+            targets = body.targets
+            self.host.deliver(ns.name, message, list(targets.identities), list(targets.registration_ids), receipt)
+        elif kind == "nudge":
+            nudge = frame.nudge
+            receipt = self._receipt(ns, frame.sender, nudge.message_id, nudge)
+            targets = nudge.targets
+            self.host.nudge(
+                ns.name, nudge.message_id, list(targets.identities), list(targets.registration_ids), receipt
+            )
+        elif kind == "receipt":
+            self._take_receipt(ns, frame.receipt)
+        elif kind == "evict":
+            targets = frame.evict.targets
+            self.host.evict(ns.name, list(targets.identities), list(targets.registration_ids), frame.evict.reason)
+
+    def _take_receipt(self, ns: Namespace, body: frames_pb2.ReceiptFrame) -> None:
+        collector = self._recent.get(ns.name, body.message_id)
+        if collector is None or not 0 <= body.number < len(collector.frames):
+            return
+        collector.tally.merge(collector.frames[body.number], body.statuses, body.reason_index, body.reasons)
+
+    def _receipt(
+        self, ns: Namespace, sender: str, message_id: str, body: frames_pb2.DeliverFrame | frames_pb2.NudgeFrame
+    ) -> FrameReceipt:
+        """A receipt that answers the sender when all is settled, or with what is settled when its wait is over."""
+        answer = _Answer(ns, sender, message_id, body.number, len(body.targets.identities))
+        if body.wait_ms > 0:
+            answer.post = self._post
+            answer.timer = asyncio.get_running_loop().call_later(body.wait_ms / 1_000, answer.flush)
+        return FrameReceipt(answer.tally)
+
+    def _post(self, answer: _Answer) -> None:
+        self._answers.append(answer)
+        self._answers_waiting.set()
+
+
+class _Answer:
+    """A receipt frame in the making. Settled parts are posted when complete, and when the wait is over."""
+
+    def __init__(self, ns: Namespace, sender: str, message_id: str, number: int, targets: int) -> None:
+        self.ns = ns
+        self.sender = sender
+        self.tally = Tally(0, self.flush)
+        self.tally.extend([""] * targets)
+        self.post: object = None
+        self.timer: asyncio.TimerHandle | None = None
+        self._message_id = message_id
+        self._number = number
+
+    def flush(self) -> None:
+        """Posts what is settled by now."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        if callable(self.post):
+            self.post(self)
+
+    def frame(self, address: str) -> bytes | None:
+        """The receipt frame by now; None when nothing is settled."""
+        tally = self.tally
+        if tally.unsettled == len(tally.codes):
+            return None
+        codes = bytes(tally.codes)
+        return frames.receipt(address, self._message_id, self._number, codes, tally.reason_index, tally.reasons)

@@ -1,0 +1,313 @@
+"""Multicast: filter, fan out by address, collect receipts (design section 7, delivery told truthfully)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from prism.coordinator import frames
+from prism.coordinator.enumeration import targets as targets_of
+from prism.coordinator.exchange import Exchange
+from prism.coordinator.metrics import Metrics
+from prism.coordinator.namespace import Namespace
+from prism.coordinator.receipts import Collector, RecentMulticasts
+from prism.model.delivery import MulticastResult, Status
+from prism.model.errors import InternalError, InvalidArgument, NotFound, PrismError
+from prism.model.identity import Target
+from prism.model.limits import check_size
+from prism.model.message import OCTETS, DeliverySemantics, Message, new_message_id
+from prism.model.operations import MulticastCommand
+from prism.model.time import SECOND, Micros, to_rfc3339, wall_clock
+from prism.plugins.spec import SlotKind
+from prism.slots.context import Failure
+from prism.slots.durability import Enqueued, EnqueueOutcome, NoQueue
+from prism.slots.messaging import Publication, PublishOutcome, Topic, TopicKind
+
+LONGEST_WAIT: Micros = 300 * SECOND
+STORE_TIMEOUT = 10.0
+"""Seconds that storing may take where the caller waits for no receipts."""
+
+NOT_ATTACHED = "registered but not attached: no stream and no native subscriber took it"
+PROXY_GONE = "the proxy that hosted its stream is gone"
+NO_COUNT = "sent to its topic; the broker doesn't say whether anybody listens"
+NOT_WAITED = "sent; no receipt was waited for"
+NO_RECEIPT = "no receipt came within the timeout"
+STORED_OFFLINE = "stored; the identity is not attached"
+STORED = "stored; not acknowledged yet"
+NOT_STORED_IN_TIME = "not known to be stored within the timeout"
+LEFT = "unregistered before the message was stored"
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """One multicast under way."""
+
+    ns: Namespace
+    message: Message
+    collector: Collector
+    wait: Micros
+    message_ttl: Micros | None
+    deadline: float
+
+    @property
+    def wait_ms(self) -> int:
+        return -(-self.wait // 1_000)
+
+    def settle(self, identities: Sequence[str], status: Status, reason: str) -> None:
+        """Adds targets whose status is known at once."""
+        if identities:
+            base = self.collector.tally.extend(identities)
+            self.collector.tally.settle_all(range(base, base + len(identities)), status, reason)
+
+
+class Multicasts:
+    """Sends, and remembers what was sent lately."""
+
+    def __init__(self, metrics: Metrics, exchange: Exchange, recent: RecentMulticasts) -> None:
+        self._metrics = metrics
+        self._exchange = exchange
+        self._recent = recent
+
+    async def send(self, ns: Namespace, command: MulticastCommand) -> MulticastResult:
+        """Sends to all that match, waits for receipts, reports."""
+        sending = self._prepare(ns, command)
+        at_most_once = sending.message.delivery is DeliverySemantics.AT_MOST_ONCE
+        self._recent.add(ns.name, sending.collector)
+        self._metrics.multicasts[ns.name] += 1
+        send_page = self._publish if at_most_once else self._store
+        try:
+            async with aclosing(targets_of(ns, command.filter)) as pages:
+                async for page in pages:
+                    await send_page(sending, page)
+        except PrismError as error:
+            sent = len(sending.collector.tally.codes)
+            if sent:
+                error.message += f" (after {sent:,} targets were served; message id {sending.message.id})"
+            raise
+        finally:
+            self._recent.finished(ns.name, sending.collector)
+        sending.collector.targets_complete()
+        await sending.collector.wait(sending.deadline - asyncio.get_running_loop().time())
+        result = sending.collector.result()
+        self._count(ns, result)
+        return result
+
+    def report(self, ns: Namespace, message_id: str) -> MulticastResult:
+        """What has become of a multicast by now."""
+        collector = self._recent.get(ns.name, message_id)
+        if collector is None:
+            raise NotFound(
+                f"no multicast {message_id!r} is known here: it was sent by another proxy, or too long ago",
+                details={"message_id": message_id},
+            )
+        return collector.result()
+
+    def _prepare(self, ns: Namespace, command: MulticastCommand) -> _Sending:
+        limits = ns.config.limits
+        check_size("payload", len(command.payload), limits.payload_bytes, "bytes", "send a reference to it instead")
+        wait = ns.config.timeout if command.timeout is None else command.timeout
+        if not 0 <= wait <= LONGEST_WAIT:
+            raise InvalidArgument.at("timeout_ms", f"{wait // 1_000:,} is not between 0 and {LONGEST_WAIT // 1_000:,}")
+        if command.message_ttl is not None and command.message_ttl <= 0:
+            raise InvalidArgument.at("message_ttl_seconds", f"{command.message_ttl / SECOND:g} is not positive")
+        message = Message(
+            id=_message_id(command.message_id),
+            payload=command.payload,
+            content_type=_content_type(command.content_type),
+            sent_at=wall_clock(),
+            delivery=ns.semantics(command.delivery),
+        )
+        if message.delivery is not DeliverySemantics.AT_MOST_ONCE:
+            rest = (Status.PENDING, STORED)
+        elif wait:
+            rest = (Status.TIMEOUT, NO_RECEIPT)
+        else:
+            rest = (Status.PENDING, NOT_WAITED)
+        collector = Collector(message.id, limits.reported_statuses, rest)
+        deadline = asyncio.get_running_loop().time() + wait / SECOND
+        return _Sending(ns, message, collector, wait, command.message_ttl, deadline)
+
+    async def _publish(self, sending: _Sending, page: Sequence[Target]) -> None:
+        """At most once: to the hosting proxies' inboxes, and to the topics of those that aren't attached."""
+        for address, group in _by_address(page).items():
+            identities = [target.identity for target in group]
+            registration_ids = [target.registration_id for target in group]
+            if not address:
+                await self._publish_native(sending, identities)
+            elif address == self._exchange.address:
+                number = sending.collector.open_frame(identities)
+                receipt = sending.collector.receipt(number)
+                self._exchange.host.deliver(sending.ns.name, sending.message, identities, registration_ids, receipt)
+            else:
+                for piece in frames.chunks(len(group)):
+                    await self._publish_frame(sending, address, identities[piece], registration_ids[piece])
+
+    async def _publish_frame(
+        self, sending: _Sending, address: str, identities: Sequence[str], registration_ids: Sequence[str]
+    ) -> None:
+        number = sending.collector.open_frame(identities)
+        frame = frames.deliver(
+            self._exchange.address, sending.message, identities, registration_ids, number, sending.wait_ms
+        )
+        outcome = await self._exchange.publish(sending.ns, address, frame)
+        if isinstance(outcome, Failure):
+            sending.collector.receipt(number).fail(range(len(identities)), str(outcome.error))
+        elif outcome.receivers == 0:
+            sending.collector.receipt(number).fail(range(len(identities)), PROXY_GONE)
+
+    async def _publish_native(self, sending: _Sending, identities: Sequence[str]) -> None:
+        """To the topics of identities that are registered without a stream: native subscribers may listen."""
+        publication = Publication(sending.message.payload, _headers(sending.ns, sending.message))
+        topics = [Topic(TopicKind.IDENTITY, identity) for identity in identities]
+        outcomes = await self._exchange.publish_to(sending.ns, publication, topics)
+        by_status: dict[tuple[Status, str], list[str]] = {}
+        for identity, outcome in zip(identities, outcomes, strict=True):
+            by_status.setdefault(_native_status(outcome), []).append(identity)
+        for (status, reason), found in by_status.items():
+            sending.settle(found, status, reason)
+
+    async def _store(self, sending: _Sending, page: Sequence[Target]) -> None:
+        """At least once: into every target's queue first, then a nudge to the proxies that host them."""
+        for address, group in _by_address(page).items():
+            stored = await self._enqueue(sending, group)
+            identities = [target.identity for target in stored]
+            if not address:
+                sending.settle(identities, Status.PENDING, STORED_OFFLINE)
+                continue
+            registration_ids = [target.registration_id for target in stored]
+            if address == self._exchange.address:
+                receipt = sending.collector.receipt(sending.collector.open_frame(identities))
+                host = self._exchange.host
+                host.nudge(sending.ns.name, sending.message.id, identities, registration_ids, receipt)
+                continue
+            for piece in frames.chunks(len(stored)):
+                await self._nudge(sending, address, identities[piece], registration_ids[piece])
+
+    async def _enqueue(self, sending: _Sending, group: Sequence[Target]) -> list[Target]:
+        """Stores the message for each; settles those it can't be stored for, returns the others."""
+        identities = [target.identity for target in group]
+        outcomes = await self._enqueue_in_time(sending, identities)
+        if outcomes is None:
+            sending.settle(identities, Status.TIMEOUT, NOT_STORED_IN_TIME)
+            return []
+        missing = [position for position, outcome in enumerate(outcomes) if isinstance(outcome, NoQueue)]
+        if missing:
+            await self._repair_queues(sending, identities, missing, outcomes)
+        stored: list[Target] = []
+        failed: dict[str, list[str]] = {}
+        for target, outcome in zip(group, outcomes, strict=True):
+            if isinstance(outcome, Enqueued):
+                stored.append(target)
+            else:
+                reason = str(outcome.error) if isinstance(outcome, Failure) else LEFT
+                failed.setdefault(reason, []).append(target.identity)
+        for reason, unstored in failed.items():
+            sending.settle(unstored, Status.FAILED, reason)
+        return stored
+
+    async def _enqueue_in_time(self, sending: _Sending, identities: Sequence[str]) -> list[EnqueueOutcome] | None:
+        """None: it isn't known within the timeout whether the message is stored."""
+        durability = sending.ns.durability
+        if durability is None:
+            raise InternalError("at-least-once was let through without a durability slot")
+        guard = sending.ns.guard(SlotKind.DURABILITY)
+        left = sending.deadline - asyncio.get_running_loop().time() if sending.wait else STORE_TIMEOUT
+        try:
+            async with asyncio.timeout(max(left, 0.001)):
+                with guard("enqueue"):
+                    outcomes = await durability.enqueue(sending.message, identities, sending.message_ttl)
+                    return guard.matched(outcomes, identities, "enqueue")
+        except TimeoutError:
+            return None
+        except PrismError as error:
+            return [Failure(error)] * len(identities)
+
+    async def _repair_queues(
+        self,
+        sending: _Sending,
+        identities: Sequence[str],
+        missing: Sequence[int],
+        outcomes: list[EnqueueOutcome],
+    ) -> None:
+        """Makes the queues that a killed proxy left out, for those that are still registered, and stores again."""
+        ns = sending.ns
+        with ns.guard(SlotKind.REGISTRY)("get"):
+            found = await ns.registry.get([identities[position] for position in missing])
+        registered = [position for position, there in zip(missing, found, strict=True) if there is not None]
+        if not registered or ns.durability is None:
+            return
+        queues = [identities[position] for position in registered]
+        with ns.guard(SlotKind.DURABILITY)("create queues"):
+            await ns.durability.create(queues)
+        again = await self._enqueue_in_time(sending, queues)
+        for position, outcome in zip(registered, again or (), strict=again is not None):
+            outcomes[position] = outcome
+
+    async def _nudge(
+        self, sending: _Sending, address: str, identities: Sequence[str], registration_ids: Sequence[str]
+    ) -> None:
+        """Wakes a hosting proxy. A nudge that gets lost only costs time: every proxy looks by itself, too."""
+        number = sending.collector.open_frame(identities)
+        frame = frames.nudge(
+            self._exchange.address, sending.message.id, identities, registration_ids, number, sending.wait_ms
+        )
+        await self._exchange.publish(sending.ns, address, frame)
+
+    def _count(self, ns: Namespace, result: MulticastResult) -> None:
+        counts = {
+            "delivered": result.delivered_count,
+            "pending": result.pending_count,
+            "failed": result.failed_count,
+            "timeout": result.timeout_count,
+        }
+        for status, number in counts.items():
+            self._metrics.deliveries[ns.name, status] += number
+
+
+def _by_address(page: Sequence[Target]) -> dict[str, list[Target]]:
+    groups: dict[str, list[Target]] = {}
+    for target in page:
+        group = groups.get(target.address)
+        if group is None:
+            groups[target.address] = [target]
+        else:
+            group.append(target)
+    return groups
+
+
+def _native_status(outcome: PublishOutcome) -> tuple[Status, str]:
+    if isinstance(outcome, Failure):
+        return Status.FAILED, str(outcome.error)
+    if outcome.receivers is None:
+        return Status.PENDING, NO_COUNT
+    return (Status.DELIVERED, "") if outcome.receivers else (Status.FAILED, NOT_ATTACHED)
+
+
+def _message_id(asked: str | None) -> str:
+    if asked is None:
+        return new_message_id()
+    if not (0 < len(asked) <= 64 and asked.isascii() and asked.isprintable()):
+        text = f"{asked[:64]!r} is not 1 to 64 printable ASCII characters"
+        raise InvalidArgument.at("message_id", text)
+    return asked
+
+
+def _content_type(asked: str) -> str:
+    if not asked:
+        return OCTETS
+    if len(asked) > 256 or not asked.isascii() or not asked.isprintable():
+        raise InvalidArgument.at("content_type", f"{asked[:64]!r} is not a MIME type of at most 256 ASCII characters")
+    return asked
+
+
+def _headers(ns: Namespace, message: Message) -> dict[str, str]:
+    """What a native subscriber is told besides the payload."""
+    return {
+        "Prism-Namespace": quote(ns.name, safe=" /:@"),
+        "Prism-Message-Id": message.id,
+        "Prism-Sent-At": to_rfc3339(message.sent_at),
+        "Content-Type": message.content_type,
+    }

@@ -1,0 +1,76 @@
+"""Messages and how surely they are to be delivered."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+import orjson
+from prism.model import json
+from prism.model.errors import InvalidArgument, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from prism.model.time import Micros
+
+OCTETS = "application/octet-stream"
+TEXT = "text/plain; charset=utf-8"
+JSON_TYPE = "application/json"
+
+Content: TypeAlias = "bytes | str | Mapping[str, object] | list[object]"
+"""What an application sends: bytes as they are, text, or anything JSON."""
+
+
+class DeliverySemantics(StrEnum):
+    """How surely a multicast is delivered (RFC: delivery semantics)."""
+
+    AT_MOST_ONCE = "at-most-once"
+    AT_LEAST_ONCE = "at-least-once"
+    EXACTLY_ONCE = "exactly-once"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message, as it is published, queued and handed over. `sent_at` is the sender's clock."""
+
+    id: str
+    payload: bytes
+    content_type: str
+    sent_at: Micros
+    delivery: DeliverySemantics = DeliverySemantics.AT_MOST_ONCE
+
+
+def new_message_id() -> str:
+    """A fresh message id that sorts by time: 48 bits of milliseconds and 80 random bits, 32 hex digits."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+def encode_content(content: Content, content_type: str | None = None) -> tuple[bytes, str]:
+    """The payload bytes and content type of what an application sends.
+
+    bytes stay as they are (`application/octet-stream`), text becomes UTF-8 (`text/plain`), anything else
+    becomes JSON (`application/json`). A content type that was given is kept.
+    """
+    if isinstance(content, (bytes, bytearray, memoryview)):
+        return bytes(content), content_type or OCTETS
+    if isinstance(content, str):
+        return content.encode(), content_type or TEXT
+    problems: list[Violation] = []
+    plain = json.normalise(content, "message", problems)
+    if problems:
+        raise InvalidArgument.of(problems)
+    return orjson.dumps(plain), content_type or JSON_TYPE
+
+
+def decode_content(payload: bytes, content_type: str) -> object:
+    """The inverse of `encode_content`: a JSON value, text, or the bytes themselves."""
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == JSON_TYPE or media_type.endswith("+json"):
+        return orjson.loads(payload)
+    if media_type.startswith("text/"):
+        return payload.decode()
+    return payload

@@ -1,0 +1,76 @@
+from prism.v1 import attach_pb2 as _attach_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ProxyFrame(_message.Message):
+    __slots__ = ("sender", "deliver", "nudge", "receipt", "evict")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    DELIVER_FIELD_NUMBER: _ClassVar[int]
+    NUDGE_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    EVICT_FIELD_NUMBER: _ClassVar[int]
+    sender: str
+    deliver: DeliverFrame
+    nudge: NudgeFrame
+    receipt: ReceiptFrame
+    evict: EvictFrame
+    def __init__(self, sender: _Optional[str] = ..., deliver: _Optional[_Union[DeliverFrame, _Mapping]] = ..., nudge: _Optional[_Union[NudgeFrame, _Mapping]] = ..., receipt: _Optional[_Union[ReceiptFrame, _Mapping]] = ..., evict: _Optional[_Union[EvictFrame, _Mapping]] = ...) -> None: ...
+
+class FrameTargets(_message.Message):
+    __slots__ = ("identities", "registration_ids")
+    IDENTITIES_FIELD_NUMBER: _ClassVar[int]
+    REGISTRATION_IDS_FIELD_NUMBER: _ClassVar[int]
+    identities: _containers.RepeatedScalarFieldContainer[str]
+    registration_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, identities: _Optional[_Iterable[str]] = ..., registration_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class DeliverFrame(_message.Message):
+    __slots__ = ("message", "targets", "number", "wait_ms")
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    message: _attach_pb2.DeliveredMessage
+    targets: FrameTargets
+    number: int
+    wait_ms: int
+    def __init__(self, message: _Optional[_Union[_attach_pb2.DeliveredMessage, _Mapping]] = ..., targets: _Optional[_Union[FrameTargets, _Mapping]] = ..., number: _Optional[int] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+
+class NudgeFrame(_message.Message):
+    __slots__ = ("message_id", "targets", "number", "wait_ms")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    targets: FrameTargets
+    number: int
+    wait_ms: int
+    def __init__(self, message_id: _Optional[str] = ..., targets: _Optional[_Union[FrameTargets, _Mapping]] = ..., number: _Optional[int] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+
+class ReceiptFrame(_message.Message):
+    __slots__ = ("message_id", "number", "statuses", "reason_index", "reasons")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
+    REASON_INDEX_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    number: int
+    statuses: bytes
+    reason_index: _containers.RepeatedScalarFieldContainer[int]
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, message_id: _Optional[str] = ..., number: _Optional[int] = ..., statuses: _Optional[bytes] = ..., reason_index: _Optional[_Iterable[int]] = ..., reasons: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class EvictFrame(_message.Message):
+    __slots__ = ("targets", "reason")
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    targets: FrameTargets
+    reason: str
+    def __init__(self, targets: _Optional[_Union[FrameTargets, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
