@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from prism.coordinator import frames
 from prism.coordinator.hosting import Host, NoHost
@@ -101,10 +101,7 @@ class Exchange:
             self._answers_waiting.clear()
             while self._answers:
                 answer = self._answers.popleft()
-                frame = answer.frame(self.address)
-                if frame is None:
-                    continue
-                outcome = await self.publish(answer.ns, answer.sender, frame)
+                outcome = await self.publish(answer.ns, answer.sender, answer.frame(self.address))
                 if isinstance(outcome, Failure):
                     logger.warning("could not send a receipt to %s: %s", answer.sender, outcome.error)
 
@@ -138,11 +135,11 @@ class Exchange:
     def _receipt(
         self, ns: Namespace, sender: str, message_id: str, body: frames_pb2.DeliverFrame | frames_pb2.NudgeFrame
     ) -> FrameReceipt:
-        """A receipt that answers the sender when all is settled, or with what is settled when its wait is over."""
+        """A receipt that answers the sender when all is settled, and with what is settled before that."""
         answer = _Answer(ns, sender, message_id, body.number, len(body.targets.identities))
         if body.wait_ms > 0:
             answer.post = self._post
-            answer.timer = asyncio.get_running_loop().call_later(body.wait_ms / 1_000, answer.flush)
+            answer.report_until(body.wait_ms / 1_000)
         return FrameReceipt(answer.tally)
 
     def _post(self, answer: _Answer) -> None:
@@ -151,30 +148,46 @@ class Exchange:
 
 
 class _Answer:
-    """A receipt frame in the making. Settled parts are posted when complete, and when the wait is over."""
+    """A receipt frame in the making.
+
+    Posted when all is settled. Until the sender's wait is over, what is settled so far is posted too, at
+    intervals that double: one stuck receiver doesn't keep the others' receipts back.
+    """
+
+    FIRST_REPORT = 0.01
 
     def __init__(self, ns: Namespace, sender: str, message_id: str, number: int, targets: int) -> None:
         self.ns = ns
         self.sender = sender
-        self.tally = Tally(0, self.flush)
+        self.tally = Tally(0, self._complete)
         self.tally.extend([""] * targets)
-        self.post: object = None
-        self.timer: asyncio.TimerHandle | None = None
+        self.post: Callable[[_Answer], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._reported = targets
         self._message_id = message_id
         self._number = number
 
-    def flush(self) -> None:
-        """Posts what is settled by now."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-        if callable(self.post):
-            self.post(self)
+    def report_until(self, wait: float, after: float = FIRST_REPORT) -> None:
+        """Posts what is settled by then, `after` seconds from now, and so on until `wait` seconds are over."""
+        if wait > 0 and self.tally.unsettled:
+            self._timer = asyncio.get_running_loop().call_later(min(after, wait / 2), self._report, wait, after)
 
-    def frame(self, address: str) -> bytes | None:
-        """The receipt frame by now; None when nothing is settled."""
+    def frame(self, address: str) -> bytes:
+        """The receipt frame by now."""
         tally = self.tally
-        if tally.unsettled == len(tally.codes):
-            return None
         codes = bytes(tally.codes)
         return frames.receipt(address, self._message_id, self._number, codes, tally.reason_index, tally.reasons)
+
+    def _report(self, wait: float, after: float) -> None:
+        if self.tally.unsettled < self._reported and self.post is not None:
+            self._reported = self.tally.unsettled
+            self.post(self)
+        if wait - after > 0.001:
+            self.report_until(wait - min(after, wait / 2), 2 * after)
+
+    def _complete(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.post is not None:
+            self.post(self)

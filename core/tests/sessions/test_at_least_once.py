@@ -1,0 +1,228 @@
+"""At-least-once: queued, nudged, leased, acked, redelivered; on one proxy and across two."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from prism.coordinator.multicast import STORED, STORED_OFFLINE
+from prism.model.delivery import Status
+from prism.model.operations import AttachItem
+from prism.model.time import SECOND
+from prism.sessions.events import Delivery, MessageGap
+from prism.slots.messaging import MessagingBackend
+from support.proxies import NS, Proxy, Stream, eventually, opened_proxies
+
+Pair = tuple[Proxy, Proxy]
+QUEUED: dict[str, Any] = {"delivery": "at-least-once"}
+
+
+def acking(stream: Stream) -> asyncio.Task[None]:
+    """Acks whatever a stream gets."""
+
+    async def run() -> None:
+        done = 0
+        while True:
+            await stream.until(Delivery, done + 1, seconds=60)
+            tags = [tag for delivery in stream.of(Delivery) for tag in delivery.tags]
+            stream.session.ack(tags[done:])
+            done = len(tags)
+
+    return asyncio.create_task(run())
+
+
+async def test_an_acked_message_is_delivered(pair: Pair) -> None:
+    sender, receiver = pair
+    async with receiver.stream("a", "b") as stream:
+        task = acking(stream)
+        result = await sender.send(timeout=5, **QUEUED)
+        task.cancel()
+        assert (result.target_count, result.delivered_count) == (2, 2)
+        assert stream.payloads == [b"hello", b"hello"]
+
+
+async def test_an_unacked_message_is_pending_and_counts_once_it_is_acked(pair: Pair) -> None:
+    sender, receiver = pair
+    async with receiver.stream("a") as stream:
+        result = await sender.send(timeout=0.2, **QUEUED)
+        (status,) = result.statuses
+        assert (status.status, status.error) == (Status.PENDING, STORED)
+        (delivery,) = await stream.until(Delivery)
+        stream.session.ack(delivery.tags)
+        if sender is receiver:
+
+            async def counted() -> bool:
+                return (await sender.coordinator.get_multicast(NS, result.message_id)).delivered_count == 1
+
+            await eventually(counted)
+
+
+async def test_an_identity_that_is_away_gets_it_when_it_attaches(pair: Pair) -> None:
+    sender, receiver = pair
+    await sender.register("a", {"n": 1})
+    result = await sender.send(payload=b"one", **QUEUED)
+    assert [(s.status, s.error) for s in result.statuses] == [(Status.PENDING, STORED_OFFLINE)]
+    await sender.send(payload=b"two", **QUEUED)
+    async with receiver.stream(AttachItem("a")) as stream:
+        await stream.until(Delivery, 2)
+        assert stream.payloads == [b"one", b"two"]
+
+
+async def test_a_session_that_dies_without_acking_leaves_the_message_for_the_next(pair: Pair) -> None:
+    sender, receiver = pair
+    async with receiver.stream("a") as stream:
+        attachment = stream.events[0] if stream.events else None
+        sent = await sender.send(timeout=0, **QUEUED)
+        await stream.until(Delivery)
+        del attachment
+    async with sender.stream(AttachItem("a")) as stream:
+        (delivery,) = await stream.until(Delivery)
+        assert delivery.message.id == sent.message_id
+        assert delivery.attempts == [2]
+
+
+async def test_an_acked_message_never_comes_again(pair: Pair) -> None:
+    sender, receiver = pair
+    async with receiver.stream("a") as stream:
+        task = acking(stream)
+        await sender.send(payload=b"one", timeout=5, **QUEUED)
+        task.cancel()
+    await sender.send(payload=b"two", **QUEUED)
+    async with receiver.stream(AttachItem("a")) as stream:
+        await stream.until(Delivery)
+        assert stream.payloads == [b"two"]
+
+
+async def test_a_nacked_message_comes_again_and_at_last_is_a_dead_letter() -> None:
+    async with opened_proxies(1, slots={"durability": {"max_attempts": 3}}) as (proxy,):
+        async with proxy.stream("a") as stream:
+            await proxy.send(payload=b"poison", timeout=0, **QUEUED)
+            for attempt in (1, 2, 3):
+                deliveries = await stream.until(Delivery, attempt)
+                assert deliveries[-1].attempts == [attempt]
+                stream.session.nack(deliveries[-1].tags)
+            ns = await proxy.coordinator.namespace(NS)
+            durability = ns.durability
+            assert durability is not None
+
+            async def dead() -> bool:
+                return len(await durability.dead_letters("a", 10)) == 1
+
+            await eventually(dead)
+            assert await durability.replay("a", [(await durability.dead_letters("a", 10))[0].message.id]) == 1
+
+
+async def test_more_messages_than_the_window_all_arrive_in_order(pair: Pair) -> None:
+    sender, receiver = pair
+    await sender.register("a")
+    for i in range(600):
+        await sender.send(payload=str(i).encode(), timeout=0, **QUEUED)
+    async with receiver.stream(AttachItem("a")) as stream:
+        task = acking(stream)
+        await stream.until(Delivery, 600, seconds=30)
+        task.cancel()
+        assert stream.payloads == [str(i).encode() for i in range(600)]
+
+
+async def test_a_stuck_receiver_keeps_its_messages_queued_within_its_window() -> None:
+    async with opened_proxies(2, limits={"unacked_messages": 40}) as (sender, receiver):
+        async with receiver.stream("stuck") as stuck, receiver.stream("quick") as quick:
+            task = acking(quick)
+            for i in range(100):
+                await sender.send(payload=str(i).encode(), timeout=0, **QUEUED)
+            await quick.until(Delivery, 100)
+            task.cancel()
+            assert 0 < len(stuck.payloads) <= 64
+            ns = await sender.coordinator.namespace(NS)
+            assert ns.durability is not None
+            assert await ns.durability.depth(["stuck"]) == [100]
+
+
+async def test_a_queue_that_overflows_leaves_a_gap_marker(pair: Pair) -> None:
+    del pair
+    async with opened_proxies(2, slots={"durability": {"max_messages": 10}}) as (sender, receiver):
+        await sender.register("a")
+        for i in range(15):
+            await sender.send(payload=str(i).encode(), timeout=0, **QUEUED)
+        async with receiver.stream(AttachItem("a")) as stream:
+            await stream.until(Delivery, 10)
+            (gap,) = stream.of(MessageGap)
+            assert gap.dropped == 5
+            assert stream.events.index(gap) < stream.events.index(stream.of(Delivery)[0])
+            assert stream.payloads == [str(i).encode() for i in range(5, 15)]
+
+
+async def test_a_repeated_message_id_stores_nothing_twice(pair: Pair) -> None:
+    sender, receiver = pair
+    await receiver.register("a")
+    for proxy in (sender, receiver):
+        await proxy.send(payload=b"once", message_id="order-1", timeout=0, **QUEUED)
+    async with receiver.stream(AttachItem("a")) as stream:
+        await stream.until(Delivery)
+        await sender.send(payload=b"next", timeout=0, **QUEUED)
+        await stream.until(Delivery, 2)
+        assert stream.payloads == [b"once", b"next"]
+
+
+async def test_a_nudge_that_gets_lost_only_costs_time(monkeypatch: Any) -> None:
+    monkeypatch.setattr("prism.sessions.hosting.POLL", 0.3)
+    async with opened_proxies(2) as (sender, receiver), receiver.stream("a") as stream:
+        ns = await sender.coordinator.namespace(NS)
+        monkeypatch.setattr(ns, "messaging", _Deaf(ns.messaging))
+        await sender.send(timeout=0, **QUEUED)
+        await stream.until(Delivery)
+
+
+class _Deaf:
+    """A messaging slot whose publications all vanish."""
+
+    def __init__(self, inner: MessagingBackend) -> None:
+        self._inner = inner
+
+    async def publish(self, publication: Any, topics: Any) -> Any:
+        from prism.slots.messaging import Published
+
+        return [Published(1) for _ in topics]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+async def test_a_dead_proxy_gives_its_leases_up_in_time() -> None:
+    async with opened_proxies(2, slots={"durability": {"visibility": 1}}) as (dying, heir):
+        session = await dying.hub.open(NS)
+        await session.attach([AttachItem("a", {})])
+        await heir.send(timeout=0, **QUEUED)
+
+        async def leased() -> bool:
+            return bool(session.leases())
+
+        await eventually(leased)
+        await dying.coordinator.background.close()  # as if it were killed: nothing is given back
+        async with heir.stream(AttachItem("a")) as stream:
+            (delivery,) = await stream.until(Delivery, seconds=20)
+            assert delivery.attempts == [2]
+
+
+async def test_messages_of_an_earlier_registration_are_not_inherited(pair: Pair) -> None:
+    sender, receiver = pair
+    await sender.register("a")
+    await sender.send(payload=b"old", timeout=0, **QUEUED)
+    await receiver.unregister("a")
+    await sender.register("a")
+    await sender.send(payload=b"new", timeout=0, **QUEUED)
+    async with receiver.stream(AttachItem("a")) as stream:
+        await stream.until(Delivery)
+        assert stream.payloads == [b"new"]
+
+
+async def test_the_message_ttl_is_kept() -> None:
+    async with opened_proxies(1) as (proxy,):
+        await proxy.register("a")
+        await proxy.send(payload=b"short", timeout=0, message_ttl=SECOND // 20, **QUEUED)
+        await asyncio.sleep(0.1)
+        await proxy.send(payload=b"long", timeout=0, **QUEUED)
+        async with proxy.stream(AttachItem("a")) as stream:
+            await stream.until(Delivery)
+            assert stream.payloads == [b"long"]
+            assert [gap.dropped for gap in stream.of(MessageGap)] == [1]
