@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any, cast
 
 from prism.coordinator.namespace import Namespace
@@ -80,8 +80,7 @@ async def enumerate_pages(ns: Namespace, query: EnumerateQuery) -> AsyncGenerato
             held.extend(islice(chunk, skip, None))
             skip = 0
             # One more than a page is held back: only then is it known that another page follows.
-            while len(held) > query.page_size or (room is not None and len(held) > room):
-                size = query.page_size if room is None else min(query.page_size, room)
+            while len(held) > (size := _fitting(held, query, room)):
                 page, held = held[:size], held[size:]
                 yield Page(page, plan.cursor(page[-1]))
                 if room is not None:
@@ -90,6 +89,18 @@ async def enumerate_pages(ns: Namespace, query: EnumerateQuery) -> AsyncGenerato
                         return
     if held:
         yield Page(held)
+
+
+def _fitting(held: Sequence[Registration], query: EnumerateQuery, room: int | None) -> int:
+    """How many of those held make up the next page: as many as its size, its bytes and the limit allow."""
+    size = min(len(held), query.page_size if room is None else min(query.page_size, room))
+    if query.page_bytes is None:
+        return size
+    lengths = [len(registration.metadata_json) for registration in held[:size]]
+    if sum(lengths) <= query.page_bytes:
+        return size
+    fitting = sum(total <= query.page_bytes for total in accumulate(lengths))
+    return max(1, fitting)
 
 
 async def count(ns: Namespace, filter: Any) -> int:  # noqa: A002 - the field's word

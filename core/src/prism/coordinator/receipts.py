@@ -68,6 +68,17 @@ class Tally:
             self.reason_index[place] = 0
         self._settled(settled)
 
+    def deliver_one(self, place: int) -> None:
+        """Settles one position as DELIVERED."""
+        codes = self.codes
+        if codes[place] == UNSETTLED:
+            codes[place] = DELIVERED
+            self.unsettled -= 1
+            if not self.unsettled and self._on_complete is not None:
+                self._on_complete()
+        else:
+            self.deliver(place, (0,))
+
     def settle(self, place: int, status: Status, reason: str) -> None:
         """Settles one position with a reason."""
         self.settle_all((place,), status, reason)
@@ -152,7 +163,11 @@ class FrameReceipt:
 
     def deliver(self, positions: Sequence[int]) -> None:
         """A live stream took it, or the identity acked it."""
-        self.tally.deliver(self.base, positions)
+        tally = self.tally
+        if len(positions) == 1:  # a stream of one identity: by far the most frequent call
+            tally.deliver_one(self.base + positions[0])
+        else:
+            tally.deliver(self.base, positions)
 
     def fail(self, positions: Sequence[int], reason: str) -> None:
         """No live stream took it."""

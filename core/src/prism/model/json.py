@@ -37,7 +37,7 @@ def normalise(value: object, place: str, problems: list[Violation], depth: int =
         return value
     if kind is int:
         if not INT64_MIN <= value <= INT64_MAX:  # type: ignore[operator]
-            problems.append(Violation(place, f"{value} does not fit a 64-bit signed integer"))
+            problems.append(Violation(place, f"{describe(value)} does not fit a 64-bit signed integer"))
         return value
     if kind is float:
         if not math.isfinite(value):  # type: ignore[arg-type]
@@ -106,6 +106,8 @@ def describe(value: object) -> str:
     if isinstance(value, str):
         shown = value if len(value) <= 60 else value[:57] + "..."
         return f'the string "{shown}"'
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"a number of {value.bit_length()} bits"
     if isinstance(value, (int, float)):
         return f"the number {value}"
     if isinstance(value, Mapping):

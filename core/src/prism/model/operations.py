@@ -59,6 +59,8 @@ class EnumerateQuery:
     cursor: str | None = None
     page_size: int = 1_000
     include_metadata: bool = True
+    page_bytes: int | None = None
+    """Metadata bytes after which a page is cut short (it has at least one entry); None is without bound."""
 
 
 @dataclass(frozen=True, slots=True)

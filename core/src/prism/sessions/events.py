@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from prism.model.operations import Attachment
 
@@ -15,23 +15,41 @@ if TYPE_CHECKING:
     from prism.sessions.binding import Binding
 
 
-@dataclass(slots=True)
+NONE = cast("list[Any]", ())
+"""An empty column, shared by all; whoever appends gives lists of its own."""
+
+
 class Delivery:
     """One message for one or many of the session's identities.
 
     `handles` are the identities it is for. At-least-once: `tags` has what to ack for each of them and
-    `attempts` which attempt each is; both are empty otherwise.
+    `attempts` which attempt each is; both are empty otherwise. `bindings`, `positions` and `receipt` are the
+    session's own: whose inboxes it waits in, and where in the receipt each of them is.
     """
 
-    message: Message
-    handles: list[int]
-    tags: list[int] = field(default_factory=list)
-    attempts: list[int] = field(default_factory=list)
-    bindings: list[Binding] = field(default_factory=list, repr=False, compare=False)
-    """Whose inboxes it waits in; for the session alone."""
-    positions: list[int] = field(default_factory=list, repr=False, compare=False)
-    """Where in `receipt` each of them is; for the session alone."""
-    receipt: FrameReceipt | None = field(default=None, repr=False, compare=False)
+    # Written out, not a dataclass: one is made for every delivery to a stream of its own.
+    __slots__ = ("attempts", "bindings", "handles", "message", "positions", "receipt", "tags")
+
+    def __init__(
+        self,
+        message: Message,
+        handles: list[int],
+        tags: list[int] = NONE,
+        attempts: list[int] = NONE,
+        bindings: list[Binding] = NONE,
+        positions: list[int] = NONE,
+        receipt: FrameReceipt | None = None,
+    ) -> None:
+        self.message = message
+        self.handles = handles
+        self.tags = tags
+        self.attempts = attempts
+        self.bindings = bindings
+        self.positions = positions
+        self.receipt = receipt
+
+    def __repr__(self) -> str:
+        return f"Delivery({self.message.id!r}, handles={self.handles}, tags={self.tags}, attempts={self.attempts})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from prism.model.identity import new_registration_id
 from prism.model.message import Message
 from prism.model.operations import AttachItem, Attachment
 from prism.sessions.binding import Binding
-from prism.sessions.events import Delivery, Detached, Draining, Lost, MessageGap, Refused, SessionEvent
+from prism.sessions.events import NONE, Delivery, Detached, Draining, Lost, MessageGap, Refused, SessionEvent
 from prism.slots.durability import Gap, Lease
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Session:
         """When the client was last heard of, by the event loop's clock."""
         self.bindings: dict[int, Binding] = {}
         self._hosting = hosting
+        self._inbox_messages = hosting.ns.config.limits.inbox_messages
+        self._inbox_bytes = hosting.ns.config.limits.inbox_bytes
         self._next_handle = 0
         self._next_tag = 1
         self._outbox: list[SessionEvent] = []
@@ -91,6 +93,15 @@ class Session:
             raise InvalidArgument.at("attach", "names an identity twice; send each once")
         # Shielded: a stream that ends now must not leave a registration behind that nobody hosts or cleans up.
         return await asyncio.shield(self._attach(items))
+
+    def refuse(self, identity: str, error: PrismError) -> None:
+        """Tells the client, in order with the rest, that an identity was not attached."""
+        self._push(Refused(identity, error))
+
+    @property
+    def waiting(self) -> bool:
+        """Whether `take` would return at once."""
+        return bool(self._outbox)
 
     async def _attach(self, items: Sequence[AttachItem]) -> list[Attachment | PrismError]:
         async with self._hosting.exclusive([item.identity for item in items]):
@@ -157,9 +168,9 @@ class Session:
         while not self._outbox:
             if self.closed:
                 return []
-            self._waiter = self._loop.create_future()
+            waiter = self._waiter = self._loop.create_future()
             try:
-                await self._waiter
+                await waiter
             finally:
                 self._waiter = None
         events = self._cut()
@@ -168,7 +179,7 @@ class Session:
 
     def handed_over(self, events: Sequence[SessionEvent]) -> None:
         """The transport has taken these, which came from `take`: now they count."""
-        if len(events) == len(self._in_flight):
+        if events is self._in_flight:
             self._in_flight = []
         else:
             del self._in_flight[: len(events)]
@@ -186,27 +197,35 @@ class Session:
             if event.receipt is not None:
                 event.receipt.deliver(event.positions)
 
-    def offer(self, binding: Binding, message: Message, receipt: FrameReceipt | None, position: int) -> bool:
+    def offer(self, binding: Binding, message: Message, receipt: FrameReceipt, position: int) -> bool:
         """Puts an at-most-once message into an identity's inbox; False where it is full."""
-        limits = self._hosting.ns.config.limits
-        if binding.waiting >= limits.inbox_messages:
+        if binding.waiting >= self._inbox_messages:
             return False
-        if binding.held is None and self._outbox:
-            last = self._outbox[-1]
-            if last.__class__ is Delivery and last.message is message and last.receipt is receipt:
+        outbox = self._outbox
+        if outbox and binding.held is None:
+            last = outbox[-1]
+            if last.__class__ is Delivery and last.receipt is receipt and last.message is message:
                 last.handles.append(binding.handle)
                 last.bindings.append(binding)
                 last.positions.append(position)
                 binding.waiting += 1
                 return True
-        if self._waiting_bytes + len(message.payload) > limits.inbox_bytes and self._waiting_bytes:
+        size = len(message.payload)
+        if self._waiting_bytes + size > self._inbox_bytes and self._waiting_bytes:
             return False
         binding.waiting += 1
-        delivery = Delivery(message, [binding.handle], [], [], [binding], [position], receipt)
+        delivery = Delivery(message, [binding.handle], NONE, NONE, [binding], [position], receipt)
         if binding.held is not None:
             binding.held.append(delivery)
-        else:
-            self._push(delivery)
+            return True
+        # As _push, spelled out: this is where a multicast to many streams spends its time.
+        outbox.append(delivery)
+        self._waiting_bytes += size
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
         return True
 
     def offer_lease(self, binding: Binding, lease: Lease) -> None:
@@ -312,13 +331,12 @@ class Session:
         self._outbox.append(event)
         if event.__class__ is Delivery:
             self._waiting_bytes += len(event.message.payload)
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        self._wake()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _cut(self) -> list[SessionEvent]:
         if self._waiting_bytes <= TAKE_BYTES:
