@@ -15,7 +15,7 @@ import orjson
 from prism.model import time
 from prism.model.errors import Violation
 
-JSON: TypeAlias = "None | bool | int | float | str | list[JSON] | dict[str, JSON]"
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 Document: TypeAlias = dict[str, Any]
 """A decoded metadata object. Read-only by agreement once it is stored."""
 
