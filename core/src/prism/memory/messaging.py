@@ -1,0 +1,186 @@
+"""The messaging slot: publications between the coordinators of one process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from prism.memory.plugin import MESSAGING
+from prism.memory.store import MemorySlot, Store
+from prism.model.errors import InternalError
+from prism.slots.messaging import (
+    Event,
+    Interrupted,
+    MessagingBackend,
+    Publication,
+    Published,
+    PublishOutcome,
+    Received,
+    Subscription,
+    Topic,
+    TopicKind,
+)
+
+if TYPE_CHECKING:
+    from prism.memory.config import MemoryConfig
+    from prism.slots.context import SlotContext
+
+MAX_EVENTS: Final = 100_000
+"""Publications that wait for the reader of one subscription."""
+MAX_BYTES: Final = 256 * 1024 * 1024
+"""Bytes of the payloads that wait for it; one payload on many topics counts once."""
+
+_PUBLISHED: Final = tuple(Published(receivers) for receivers in range(256))
+
+
+class Hub:
+    """Who listens to what in one namespace."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[TopicKind, dict[str, dict[MemorySubscription, None]]] = {kind: {} for kind in TopicKind}
+
+    def listen(self, topic: Topic, subscription: MemorySubscription) -> None:
+        """Adds a listener."""
+        self._listeners[topic.kind].setdefault(topic.name, {})[subscription] = None
+
+    def leave(self, topic: Topic, subscription: MemorySubscription) -> None:
+        """Takes a listener away that is there."""
+        names = self._listeners[topic.kind]
+        del names[topic.name][subscription]
+        if not names[topic.name]:
+            del names[topic.name]
+
+    def publish(self, publication: Publication, topics: Sequence[Topic]) -> list[PublishOutcome]:
+        """Hands the publication to every listener's buffer and counts those that had room."""
+        inboxes, identities = self._listeners[TopicKind.INBOX], self._listeners[TopicKind.IDENTITY]
+        outcomes: list[PublishOutcome] = []
+        for topic in topics:
+            listeners = (inboxes if topic.kind is TopicKind.INBOX else identities).get(topic.name)
+            receivers = 0
+            if listeners is not None:
+                event = Received(topic, publication)
+                for subscription in listeners:
+                    receivers += subscription.offer(event)
+            outcomes.append(_PUBLISHED[receivers] if receivers < len(_PUBLISHED) else Published(receivers))
+        return outcomes
+
+
+class MemorySubscription(Subscription):
+    """A bounded buffer of events and the one reader that empties it.
+
+    When the buffer is full, what comes in is dropped, and an Interrupted stands where it would have been.
+    """
+
+    def __init__(self, hub: Hub, open_ones: set[MemorySubscription]) -> None:
+        self._hub = hub
+        self._open_ones = open_ones
+        open_ones.add(self)
+        self._topics: set[Topic] = set()
+        self._events: list[Event] = []
+        self._bytes = 0
+        self._latest: Publication | None = None
+        self._overflowing = False
+        self._reader: asyncio.Future[None] | None = None
+        self._closed = False
+
+    async def add(self, topics: Sequence[Topic]) -> None:
+        """Listens to more topics. Raises InternalError on a closed subscription."""
+        if self._closed:
+            raise InternalError("the subscription is closed; call subscribe() for a new one")
+        for topic in topics:
+            if topic not in self._topics:
+                self._topics.add(topic)
+                self._hub.listen(topic, self)
+
+    async def remove(self, topics: Sequence[Topic]) -> None:
+        """Stops listening to some; what has come in already is still delivered."""
+        for topic in topics:
+            if topic in self._topics:
+                self._topics.remove(topic)
+                self._hub.leave(topic, self)
+
+    def offer(self, event: Received) -> bool:
+        """Buffers an event, or notes that it had to be dropped; says which."""
+        publication = event.publication
+        size = 0 if publication is self._latest else len(publication.payload)
+        if len(self._events) >= MAX_EVENTS or self._bytes + size > MAX_BYTES:
+            self._drop()
+            return False
+        self._events.append(event)
+        self._bytes += size
+        self._latest = publication
+        self._overflowing = False
+        self._wake()
+        return True
+
+    def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
+        """Itself: the subscription is its own iterator."""
+        return self
+
+    async def __anext__(self) -> Sequence[Event]:
+        """All that has come in since the last batch; waits until there is something."""
+        if self._reader is not None:
+            raise InternalError("the subscription has a reader already; open another subscription for another reader")
+        while not self._events:
+            if self._closed:
+                raise StopAsyncIteration
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        batch, self._events = self._events, []
+        self._bytes, self._latest, self._overflowing = 0, None, False
+        return batch
+
+    async def close(self) -> None:
+        """Stops listening to everything; what nobody has read is dropped. Idempotent."""
+        self._closed = True
+        self._open_ones.discard(self)
+        await self.remove(list(self._topics))
+        self._events = []
+        self._wake()
+
+    def _drop(self) -> None:
+        if not self._overflowing:
+            self._overflowing = True
+            self._events.append(
+                Interrupted(
+                    f"the subscription was not read in time: its buffer of {MAX_EVENTS:,} publications "
+                    f"or {MAX_BYTES:,} bytes is full"
+                )
+            )
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+
+class MemoryMessaging(MemorySlot[Hub], MessagingBackend):
+    """Publish and subscribe in this process. A publication is in every listener's buffer when `publish` returns."""
+
+    spec = MESSAGING
+
+    def __init__(self, config: MemoryConfig, context: SlotContext) -> None:
+        super().__init__(config, context)
+        self._subscriptions: set[MemorySubscription] = set()
+
+    def _join_part(self, store: Store, context: SlotContext) -> Hub:
+        return store.part(Hub, context.namespace, Hub)
+
+    async def publish(self, publication: Publication, topics: Sequence[Topic]) -> list[PublishOutcome]:
+        """Publishes one payload to many topics; the outcomes carry exact receiver counts."""
+        headers = dict(publication.headers)  # the caller's own mapping may change before it is read
+        return self._part.publish(Publication(publication.payload, headers), topics)
+
+    async def subscribe(self) -> Subscription:
+        """A new subscription to nothing yet; it ends with the slot at the latest."""
+        return MemorySubscription(self._part, self._subscriptions)
+
+    async def close(self) -> None:
+        """Closes the slot's subscriptions and leaves the store."""
+        for subscription in list(self._subscriptions):
+            await subscription.close()
+        await super().close()

@@ -1,0 +1,193 @@
+"""Durability obligations: handing out, settling, giving back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from prism.plugins.spec import SlotKind
+from prism.slots.durability import LeaseLost, Settled
+
+from .durability_words import BRIEF, LONG, PAST, SHORT, Advance, drain, fill, lease, shown
+from .harness import Opener
+from .slot import AnySlotContract
+
+
+class LeaseContract(AnySlotContract):
+    """Obligations of `dequeue`, `ack`, `nack`, `release` and `extend`."""
+
+    kind = SlotKind.DURABILITY
+
+    async def test_nothing_is_handed_out_where_nothing_is(self, opener: Opener) -> None:
+        """DUR-100"""
+        slot = await opener.durability()
+        await slot.create(["alice"])
+        assert await slot.dequeue(["alice", "nobody"], 10, LONG) == []
+        assert await slot.dequeue([], 10, LONG) == []
+
+    async def test_limit_is_for_each_queue(self, opener: Opener) -> None:
+        """DUR-101"""
+        slot = await opener.durability()
+        for queue in ("alice", "bob"):
+            await fill(slot, queue, [f"m{i}" for i in range(5)])
+        leases = await slot.dequeue(["alice", "bob"], 2, LONG)
+        assert shown([item for item in leases if item.queue == "alice"]) == ["m0", "m1"]
+        assert shown([item for item in leases if item.queue == "bob"]) == ["m0", "m1"]
+
+    async def test_leased_message_is_hidden_from_others(self, opener: Opener) -> None:
+        """DUR-102"""
+        slot, other = await opener.durability(), await opener.durability()
+        await fill(slot, "alice", ["m1"])
+        assert shown(await lease(slot, "alice")) == ["m1"]
+        assert await lease(other, "alice") == []
+
+    async def test_leased_message_does_not_hold_up_later_ones(self, opener: Opener) -> None:
+        """DUR-103"""
+        slot, other = await opener.durability(), await opener.durability()
+        await fill(slot, "alice", ["m1", "m2", "m3"])
+        assert shown(await lease(slot, "alice", 1)) == ["m1"]
+        assert shown(await lease(other, "alice")) == ["m2", "m3"]
+
+    async def test_of_racing_consumers_one_gets_each_message(self, opener: Opener) -> None:
+        """DUR-104"""
+        slots = [await opener.durability(), await opener.durability()]
+        names = [f"m{i}" for i in range(100)]
+        await fill(slots[0], "alice", names)
+        batches = await asyncio.gather(*(lease(slots[i % 2], "alice", 7) for i in range(20)))
+        assert Counter(name for batch in batches for name in shown(batch)) == dict.fromkeys(names, 1)
+        assert all(shown(batch) == sorted(shown(batch), key=names.index) for batch in batches)
+
+    async def test_message_is_handed_out_again_when_its_visibility_ends(self, opener: Opener, advance: Advance) -> None:
+        """DUR-105"""
+        slot, other = await opener.durability(), await opener.durability()
+        await fill(slot, "alice", ["m1"])
+        await lease(slot, "alice", visibility=BRIEF)
+        await advance(PAST)
+        [again] = await lease(other, "alice")
+        assert (shown([again]), again.attempt) == (["m1"], 2)
+
+    async def test_message_that_comes_back_goes_before_those_not_yet_handed_out(
+        self, opener: Opener, advance: Advance
+    ) -> None:
+        """DUR-106"""
+        slot = await opener.durability()
+        await fill(slot, "alice", ["m1", "m2", "m3", "m4"])
+        await lease(slot, "alice", 2, BRIEF)
+        await advance(PAST)
+        assert shown(await lease(slot, "alice")) == ["m1", "m2", "m3", "m4"]
+
+    async def test_messages_given_back_in_any_order_come_out_in_theirs(self, opener: Opener) -> None:
+        """DUR-107"""
+        slot = await opener.durability()
+        await fill(slot, "alice", ["m1", "m2", "m3", "m4"])
+        leases = await lease(slot, "alice", 3)
+        for item in (leases[2], leases[0], leases[1]):
+            await slot.nack([item])
+        assert shown(await lease(slot, "alice")) == ["m1", "m2", "m3", "m4"]
+
+    async def test_acked_message_never_comes_back(self, opener: Opener, advance: Advance) -> None:
+        """DUR-110"""
+        slot = await opener.durability()
+        await fill(slot, "alice", ["m1"])
+        assert await slot.ack(await lease(slot, "alice", visibility=BRIEF)) == [Settled()]
+        await advance(PAST)
+        assert await lease(slot, "alice") == []
+        assert await slot.depth(["alice"]) == [0]
+
+    async def test_ack_on_another_slot_counts(self, opener: Opener) -> None:
+        """DUR-111"""
+        slot, other = await opener.durability(), await opener.durability()
+        await fill(slot, "alice", ["m1"])
+        assert await other.ack(await lease(slot, "alice")) == [Settled()]
+        assert await slot.depth(["alice"]) == [0]
+
+    async def test_second_ack_finds_the_lease_lost(self, opener: Opener) -> None:
+        """DUR-112"""
+        slot = await opener.durability()
+        await fill(slot, "alice", ["m1"])
+        leases = await lease(slot, "alice")
+        assert await slot.ack([*leases, *leases]) == [Settled(), LeaseLost()]
+        assert await slot.ack(leases) == [LeaseLost()]
+
+    async def test_lease_that_somebody_else_has_by_now_is_lost(self, opener: Opener, advance: Advance) -> None:
+        """DUR-113"""
+        slot, other = await opener.durability(), await opener.durability()
+        await fill(slot, "alice", ["m1"])
+        old = await lease(slot, "alice", visibility=BRIEF)
+        await advance(PAST)
+        new = await lease(other, "alice")
+        assert await slot.ack(old) == [LeaseLost()]
+        assert await slot.nack(old) == [LeaseLost()]
+        assert await slot.release(old) == [LeaseLost()]
+        assert await slot.extend(old, LONG) == [LeaseLost()]
+        assert await slot.depth(["alice"]) == [1]
+        assert await other.ack(new) == [Settled()]
+
+    async def test_batch_of_acks_answers_lease_by_lease_in_order(self, opener: Opener) -> None:
+        """DUR-114"""
+        slot = await opener.durability()
+        await fill(slot, "alice", ["m1", "m2", "m3"])
+        leases = await lease(slot, "alice")
+        await slot.ack([leases[1]])
+        assert await slot.ack(leases) == [Settled(), LeaseLost(), Settled()]
+        assert await slot.ack([]) == []
+
+    async def test_nacked_message_is_handed_out_at_once_as_a_further_attempt(self, opener: Opener) -> None:
+        """DUR-120"""
+        slot = await opener.durability()
+        await fill(slot, "alice", ["m1"])
+        leases = await lease(slot, "alice")
+        assert await slot.nack(leases) == [Settled()]
+        [again] = await lease(slot, "alice")
+        assert again.attempt == 2
+        assert await slot.ack(leases) == [LeaseLost()]
+
+    async def test_nacked_message_stays_hidden_for_the_delay(self, opener: Opener, advance: Advance) -> None:
+        """DUR-121"""
+        slot = await opener.durability()
+        await fill(slot, "alice", ["m1"])
+        await slot.nack(await lease(slot, "alice"), BRIEF)
+        assert await lease(slot, "alice") == []
+        assert await slot.depth(["alice"]) == [1]
+        await advance(PAST)
+        assert shown(await lease(slot, "alice")) == ["m1"]
+
+    async def test_released_message_is_handed_out_as_the_same_attempt(self, opener: Opener) -> None:
+        """DUR-122"""
+        slot = await opener.durability()
+        await fill(slot, "alice", ["m1", "m2"])
+        for _ in range(10):
+            leases = await lease(slot, "alice")
+            assert [(item.attempt, item.content) for item in leases][0][0] == 1
+            assert shown(leases) == ["m1", "m2"]
+            assert await slot.release(leases) == [Settled(), Settled()]
+
+    async def test_extended_lease_outlasts_its_first_visibility(self, opener: Opener, advance: Advance) -> None:
+        """DUR-123"""
+        slot = await opener.durability()
+        await fill(slot, "alice", ["m1"])
+        leases = await lease(slot, "alice", visibility=BRIEF)
+        assert await slot.extend(leases, LONG) == [Settled()]
+        await advance(PAST)
+        assert await lease(slot, "alice") == []
+        assert await slot.ack(leases) == [Settled()]
+
+    async def test_extended_lease_ends_too(self, opener: Opener, advance: Advance) -> None:
+        """DUR-124"""
+        slot = await opener.durability()
+        await fill(slot, "alice", ["m1"])
+        leases = await lease(slot, "alice")
+        await slot.extend(leases, BRIEF)
+        await advance(SHORT / 2)
+        assert await lease(slot, "alice") == []
+        await advance(PAST)
+        assert shown(await lease(slot, "alice")) == ["m1"]
+
+    async def test_token_is_good_for_its_own_queue_only(self, opener: Opener) -> None:
+        """DUR-125"""
+        slot = await opener.durability()
+        await fill(slot, "alice", ["m1"])
+        await fill(slot, "bob", ["m1"])
+        [mine] = await lease(slot, "alice")
+        await slot.ack([mine])
+        assert await drain(slot, "bob") == ["m1"]
