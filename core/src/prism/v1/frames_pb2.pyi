@@ -8,18 +8,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ProxyFrame(_message.Message):
-    __slots__ = ("sender", "deliver", "nudge", "receipt", "evict")
+    __slots__ = ("sender", "deliver", "nudge", "receipt", "evict", "acked")
     SENDER_FIELD_NUMBER: _ClassVar[int]
     DELIVER_FIELD_NUMBER: _ClassVar[int]
     NUDGE_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     EVICT_FIELD_NUMBER: _ClassVar[int]
+    ACKED_FIELD_NUMBER: _ClassVar[int]
     sender: str
     deliver: DeliverFrame
     nudge: NudgeFrame
     receipt: ReceiptFrame
     evict: EvictFrame
-    def __init__(self, sender: _Optional[str] = ..., deliver: _Optional[_Union[DeliverFrame, _Mapping]] = ..., nudge: _Optional[_Union[NudgeFrame, _Mapping]] = ..., receipt: _Optional[_Union[ReceiptFrame, _Mapping]] = ..., evict: _Optional[_Union[EvictFrame, _Mapping]] = ...) -> None: ...
+    acked: AckedFrame
+    def __init__(self, sender: _Optional[str] = ..., deliver: _Optional[_Union[DeliverFrame, _Mapping]] = ..., nudge: _Optional[_Union[NudgeFrame, _Mapping]] = ..., receipt: _Optional[_Union[ReceiptFrame, _Mapping]] = ..., evict: _Optional[_Union[EvictFrame, _Mapping]] = ..., acked: _Optional[_Union[AckedFrame, _Mapping]] = ...) -> None: ...
 
 class FrameTargets(_message.Message):
     __slots__ = ("identities", "registration_ids")
@@ -42,16 +44,18 @@ class DeliverFrame(_message.Message):
     def __init__(self, message: _Optional[_Union[_attach_pb2.DeliveredMessage, _Mapping]] = ..., targets: _Optional[_Union[FrameTargets, _Mapping]] = ..., number: _Optional[int] = ..., wait_ms: _Optional[int] = ...) -> None: ...
 
 class NudgeFrame(_message.Message):
-    __slots__ = ("message_id", "targets", "number", "wait_ms")
+    __slots__ = ("identities",)
+    IDENTITIES_FIELD_NUMBER: _ClassVar[int]
+    identities: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, identities: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class AckedFrame(_message.Message):
+    __slots__ = ("message_id", "identities")
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
-    TARGETS_FIELD_NUMBER: _ClassVar[int]
-    NUMBER_FIELD_NUMBER: _ClassVar[int]
-    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    IDENTITIES_FIELD_NUMBER: _ClassVar[int]
     message_id: str
-    targets: FrameTargets
-    number: int
-    wait_ms: int
-    def __init__(self, message_id: _Optional[str] = ..., targets: _Optional[_Union[FrameTargets, _Mapping]] = ..., number: _Optional[int] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+    identities: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, message_id: _Optional[str] = ..., identities: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ReceiptFrame(_message.Message):
     __slots__ = ("message_id", "number", "statuses", "reason_index", "reasons")

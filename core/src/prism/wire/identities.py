@@ -1,0 +1,75 @@
+"""Registrations as Identity messages, and as the columns of IdentityPage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from prism.model.identity import Registration
+from prism.v1.registry_pb2 import Identity, IdentityPage
+from prism.wire.times import fill_timestamp
+from prism.wire.values import fill_fields
+
+PAGE_BYTES = 3 * 1024 * 1024
+"""How large an answer may become: below gRPC's default of 4 MiB for what a client accepts."""
+
+_LONG_NAME = 512
+_ROW_BYTES = 64
+"""What the numbers and tags of one row take at most, as columns or as a message, without the metadata."""
+
+
+def fill_identity(message: Identity, registration: Registration, *, include_metadata: bool = True) -> None:
+    """Writes a registration into an empty message, its metadata as `map<string, Value>`."""
+    message.identity = registration.identity
+    if include_metadata:
+        fill_fields(message.metadata, registration.metadata)
+    fill_timestamp(message.registered_at, registration.registered_at)
+    fill_timestamp(message.updated_at, registration.updated_at)
+    if registration.expires_at is not None:
+        fill_timestamp(message.expires_at, registration.expires_at)
+    message.revision = registration.revision
+    message.attached = bool(registration.address)
+
+
+def to_page(
+    registrations: Sequence[Registration], next_cursor: str | None = None, *, include_metadata: bool = True
+) -> IdentityPage:
+    """Registrations as columns; the metadata bytes go through untouched."""
+    return IdentityPage(
+        identities=[r.identity for r in registrations],
+        metadata_json=[r.metadata_json for r in registrations] if include_metadata else (),
+        registered_at_us=[r.registered_at for r in registrations],
+        updated_at_us=[r.updated_at for r in registrations],
+        expires_at_us=[r.expires_at or 0 for r in registrations],
+        revisions=[r.revision for r in registrations],
+        attached=[bool(r.address) for r in registrations],
+        next_cursor=next_cursor,
+    )
+
+
+def fitting(registrations: Sequence[Registration], limit: int = PAGE_BYTES) -> int:
+    """How many of them, from the first, fit into `limit` bytes as columns; at least one."""
+    longest = len(registrations) * (_ROW_BYTES + _LONG_NAME)
+    if sum([len(r.metadata_json) for r in registrations]) + longest <= limit:
+        return len(registrations)
+    size = 0
+    for i, registration in enumerate(registrations):
+        size += row_bytes(registration)
+        if size > limit and i:
+            return i
+    return len(registrations)
+
+
+def slices(registrations: Sequence[Registration], limit: int = PAGE_BYTES) -> Iterator[Sequence[Registration]]:
+    """Cuts them into runs that fit into `limit` bytes each; at least one run, which may be empty."""
+    count = fitting(registrations, limit)
+    yield registrations[:count] if count < len(registrations) else registrations
+    while count < len(registrations):
+        registrations = registrations[count:]
+        count = fitting(registrations, limit)
+        yield registrations[:count]
+
+
+def row_bytes(registration: Registration) -> int:
+    """At most how many bytes the registration takes in a column page."""
+    name = registration.identity
+    return _ROW_BYTES + len(registration.metadata_json) + (len(name) if name.isascii() else len(name.encode()))
