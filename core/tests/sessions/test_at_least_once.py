@@ -49,12 +49,32 @@ async def test_an_unacked_message_is_pending_and_counts_once_it_is_acked(pair: P
         assert (status.status, status.error) == (Status.PENDING, STORED)
         (delivery,) = await stream.until(Delivery)
         stream.session.ack(delivery.tags)
-        if sender is receiver:
+        await eventually(lambda: delivered(sender, result.message_id))
 
-            async def counted() -> bool:
-                return (await sender.coordinator.get_multicast(NS, result.message_id)).delivered_count == 1
 
-            await eventually(counted)
+async def delivered(sender: Proxy, message_id: str, count: int = 1) -> bool:
+    return (await sender.coordinator.get_multicast(NS, message_id)).delivered_count == count
+
+
+async def test_an_ack_after_the_identity_was_away_counts_too(pair: Pair) -> None:
+    sender, receiver = pair
+    await receiver.register("a")
+    result = await sender.send(**QUEUED)
+    assert result.pending_count == 1
+    async with receiver.stream(AttachItem("a")) as stream:
+        (delivery,) = await stream.until(Delivery)
+        stream.session.ack(delivery.tags)
+        await eventually(lambda: delivered(sender, result.message_id))
+
+
+async def test_acks_beyond_the_reported_statuses_are_counted() -> None:
+    async with opened_proxies(2, limits={"reported_statuses": 3}) as (sender, receiver):
+        async with receiver.stream() as stream:
+            await stream.session.attach([AttachItem(f"id-{i}", {}) for i in range(10)])
+            task = acking(stream)
+            result = await sender.send(timeout=5, **QUEUED)
+            task.cancel()
+            assert (result.target_count, result.delivered_count, len(result.statuses)) == (10, 10, 3)
 
 
 async def test_an_identity_that_is_away_gets_it_when_it_attaches(pair: Pair) -> None:

@@ -36,6 +36,7 @@ from prism.model.operations import (
     Ttl,
 )
 from prism.model.time import SECOND, Clock, Micros
+from prism.slots.durability import Lease
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +99,10 @@ class Coordinator:
     def host(self, host: Host) -> None:
         """Says who hosts the identities that are attached to this proxy."""
         self._exchange.host = host
+
+    async def report_acks(self, ns: Namespace, leases: Sequence[Lease]) -> None:
+        """Tells the senders of at-least-once messages who acknowledged them."""
+        await self._exchange.report_acks(ns, leases)
 
     async def check(self) -> None:
         """Readiness: one cheap operation on every open slot; raises the first failure."""

@@ -14,8 +14,10 @@ from prism.coordinator.namespace import Namespace
 from prism.coordinator.receipts import FrameReceipt, RecentMulticasts, Tally
 from prism.model.errors import PrismError
 from prism.model.identity import Target
+from prism.model.message import Message
 from prism.plugins.spec import SlotKind
 from prism.slots.context import Failure
+from prism.slots.durability import Lease
 from prism.slots.messaging import Interrupted, Publication, PublishOutcome, Topic, TopicKind
 from prism.v1 import frames_pb2
 
@@ -76,6 +78,22 @@ class Exchange:
                         "could not tell %s of %d evicted sessions: %s", address, len(identities), outcome.error
                     )
 
+    async def report_acks(self, ns: Namespace, leases: Sequence[Lease]) -> None:
+        """Tells the proxies that sent these messages who acknowledged them.
+
+        A proxy that is gone, or has forgotten the multicast, doesn't need to know.
+        """
+        acked: dict[tuple[str, str], list[str]] = {}
+        for lease in leases:
+            if isinstance(lease.content, Message) and lease.content.sender:
+                acked.setdefault((lease.content.sender, lease.content.id), []).append(lease.queue)
+        for (sender, message_id), identities in acked.items():
+            if sender == self.address:
+                self._take_acks(ns, message_id, identities)
+                continue
+            for piece in frames.chunks(len(identities)):
+                await self.publish(ns, sender, frames.acked(self.address, message_id, identities[piece]))
+
     async def read_inbox(self, ns: Namespace) -> None:
         """Reads this proxy's inbox until the subscription ends."""
         async for events in ns.subscription:
@@ -109,22 +127,24 @@ class Exchange:
         kind = frame.WhichOneof("kind")
         if kind == "deliver":
             body = frame.deliver
-            receipt = self._receipt(ns, frame.sender, body.message.message_id, body)
+            receipt = self._receipt(ns, frame.sender, body)
             message = frames.message_of(body)
             targets = body.targets
             self.host.deliver(ns.name, message, list(targets.identities), list(targets.registration_ids), receipt)
         elif kind == "nudge":
-            nudge = frame.nudge
-            receipt = self._receipt(ns, frame.sender, nudge.message_id, nudge)
-            targets = nudge.targets
-            self.host.nudge(
-                ns.name, nudge.message_id, list(targets.identities), list(targets.registration_ids), receipt
-            )
+            self.host.nudge(ns.name, frame.nudge.identities)
+        elif kind == "acked":
+            self._take_acks(ns, frame.acked.message_id, frame.acked.identities)
         elif kind == "receipt":
             self._take_receipt(ns, frame.receipt)
         elif kind == "evict":
             targets = frame.evict.targets
             self.host.evict(ns.name, list(targets.identities), list(targets.registration_ids), frame.evict.reason)
+
+    def _take_acks(self, ns: Namespace, message_id: str, identities: Sequence[str]) -> None:
+        collector = self._recent.get(ns.name, message_id)
+        if collector is not None:
+            collector.acked(identities)
 
     def _take_receipt(self, ns: Namespace, body: frames_pb2.ReceiptFrame) -> None:
         collector = self._recent.get(ns.name, body.message_id)
@@ -132,11 +152,9 @@ class Exchange:
             return
         collector.tally.merge(collector.frames[body.number], body.statuses, body.reason_index, body.reasons)
 
-    def _receipt(
-        self, ns: Namespace, sender: str, message_id: str, body: frames_pb2.DeliverFrame | frames_pb2.NudgeFrame
-    ) -> FrameReceipt:
+    def _receipt(self, ns: Namespace, sender: str, body: frames_pb2.DeliverFrame) -> FrameReceipt:
         """A receipt that answers the sender when all is settled, and with what is settled before that."""
-        answer = _Answer(ns, sender, message_id, body.number, len(body.targets.identities))
+        answer = _Answer(ns, sender, body.message.message_id, body.number, len(body.targets.identities))
         if body.wait_ms > 0:
             answer.post = self._post
             answer.report_until(body.wait_ms / 1_000)

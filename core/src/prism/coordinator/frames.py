@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 
 from google.protobuf.message import DecodeError
+
 from prism.model.message import DeliverySemantics, Message
 from prism.v1 import frames_pb2
 
@@ -37,17 +38,18 @@ def deliver(
     return frame.SerializeToString()
 
 
-def nudge(
-    sender: str, message_id: str, identities: Sequence[str], registration_ids: Sequence[str], number: int, wait_ms: int
-) -> bytes:
+def nudge(sender: str, identities: Sequence[str]) -> bytes:
     """New messages in the queues of hosted identities."""
     frame = Frame(sender=sender)
-    body = frame.nudge
-    body.message_id = message_id
-    body.targets.identities.extend(identities)
-    body.targets.registration_ids.extend(registration_ids)
-    body.number = number
-    body.wait_ms = wait_ms
+    frame.nudge.identities.extend(identities)
+    return frame.SerializeToString()
+
+
+def acked(sender: str, message_id: str, identities: Sequence[str]) -> bytes:
+    """An at-least-once message was acknowledged."""
+    frame = Frame(sender=sender)
+    frame.acked.message_id = message_id
+    frame.acked.identities.extend(identities)
     return frame.SerializeToString()
 
 

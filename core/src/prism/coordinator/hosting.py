@@ -26,15 +26,8 @@ class Host(Protocol):
     ) -> None:
         """Puts a message into inboxes; settles the receipt, now or when a stream has taken it."""
 
-    def nudge(
-        self,
-        namespace: str,
-        message_id: str,
-        identities: Sequence[str],
-        registration_ids: Sequence[str],
-        receipt: FrameReceipt | None,
-    ) -> None:
-        """Queues of identities have something new; settles the receipt as their acks come in."""
+    def nudge(self, namespace: str, identities: Sequence[str]) -> None:
+        """Queues of identities have something new."""
 
     def evict(self, namespace: str, identities: Sequence[str], registration_ids: Sequence[str], reason: str) -> None:
         """Tells sessions that they have lost identities: SUPERSEDED, EXPIRED or UNREGISTERED."""
@@ -58,14 +51,7 @@ class NoHost:
         del namespace, message, registration_ids
         receipt.fail(range(len(identities)), NO_STREAM)
 
-    def nudge(
-        self,
-        namespace: str,
-        message_id: str,
-        identities: Sequence[str],
-        registration_ids: Sequence[str],
-        receipt: FrameReceipt | None,
-    ) -> None:
+    def nudge(self, namespace: str, identities: Sequence[str]) -> None:
         """Nobody to wake."""
 
     def evict(self, namespace: str, identities: Sequence[str], registration_ids: Sequence[str], reason: str) -> None:

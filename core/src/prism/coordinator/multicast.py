@@ -119,6 +119,7 @@ class Multicasts:
             content_type=_content_type(command.content_type),
             sent_at=wall_clock(),
             delivery=ns.semantics(command.delivery),
+            sender=self._exchange.address,
         )
         if message.delivery is not DeliverySemantics.AT_MOST_ONCE:
             rest = (Status.PENDING, STORED)
@@ -172,40 +173,41 @@ class Multicasts:
     async def _store(self, sending: _Sending, page: Sequence[Target]) -> None:
         """At least once: into every target's queue first, then a nudge to the proxies that host them."""
         for address, group in _by_address(page).items():
-            stored = await self._enqueue(sending, group)
-            identities = [target.identity for target in stored]
+            identities = [target.identity for target in group]
+            # The targets are known before they are stored: an ack may come as soon as they are.
+            base = sending.collector.tally.extend(identities)
+            stored = await self._enqueue(sending, base, identities)
             if not address:
-                sending.settle(identities, Status.PENDING, STORED_OFFLINE)
+                places = [base + position for position in stored]
+                sending.collector.tally.settle_all(places, Status.PENDING, STORED_OFFLINE)
                 continue
-            registration_ids = [target.registration_id for target in stored]
+            woken = identities if len(stored) == len(identities) else [identities[position] for position in stored]
             if address == self._exchange.address:
-                receipt = sending.collector.receipt(sending.collector.open_frame(identities))
-                host = self._exchange.host
-                host.nudge(sending.ns.name, sending.message.id, identities, registration_ids, receipt)
+                self._exchange.host.nudge(sending.ns.name, woken)
                 continue
-            for piece in frames.chunks(len(stored)):
-                await self._nudge(sending, address, identities[piece], registration_ids[piece])
+            for piece in frames.chunks(len(woken)):
+                await self._exchange.publish(sending.ns, address, frames.nudge(self._exchange.address, woken[piece]))
 
-    async def _enqueue(self, sending: _Sending, group: Sequence[Target]) -> list[Target]:
-        """Stores the message for each; settles those it can't be stored for, returns the others."""
-        identities = [target.identity for target in group]
+    async def _enqueue(self, sending: _Sending, base: int, identities: Sequence[str]) -> Sequence[int]:
+        """Stores the message for each; settles those it can't be stored for. The positions of the others."""
+        tally = sending.collector.tally
         outcomes = await self._enqueue_in_time(sending, identities)
         if outcomes is None:
-            sending.settle(identities, Status.TIMEOUT, NOT_STORED_IN_TIME)
-            return []
+            tally.settle_all(range(base, base + len(identities)), Status.TIMEOUT, NOT_STORED_IN_TIME)
+            return ()
         missing = [position for position, outcome in enumerate(outcomes) if isinstance(outcome, NoQueue)]
         if missing:
             await self._repair_queues(sending, identities, missing, outcomes)
-        stored: list[Target] = []
-        failed: dict[str, list[str]] = {}
-        for target, outcome in zip(group, outcomes, strict=True):
+        stored: list[int] = []
+        failed: dict[str, list[int]] = {}
+        for position, outcome in enumerate(outcomes):
             if isinstance(outcome, Enqueued):
-                stored.append(target)
+                stored.append(position)
             else:
                 reason = str(outcome.error) if isinstance(outcome, Failure) else LEFT
-                failed.setdefault(reason, []).append(target.identity)
-        for reason, unstored in failed.items():
-            sending.settle(unstored, Status.FAILED, reason)
+                failed.setdefault(reason, []).append(base + position)
+        for reason, places in failed.items():
+            tally.settle_all(places, Status.FAILED, reason)
         return stored
 
     async def _enqueue_in_time(self, sending: _Sending, identities: Sequence[str]) -> list[EnqueueOutcome] | None:
@@ -245,16 +247,6 @@ class Multicasts:
         again = await self._enqueue_in_time(sending, queues)
         for position, outcome in zip(registered, again or (), strict=again is not None):
             outcomes[position] = outcome
-
-    async def _nudge(
-        self, sending: _Sending, address: str, identities: Sequence[str], registration_ids: Sequence[str]
-    ) -> None:
-        """Wakes a hosting proxy. A nudge that gets lost only costs time: every proxy looks by itself, too."""
-        number = sending.collector.open_frame(identities)
-        frame = frames.nudge(
-            self._exchange.address, sending.message.id, identities, registration_ids, number, sending.wait_ms
-        )
-        await self._exchange.publish(sending.ns, address, frame)
 
     def _count(self, ns: Namespace, result: MulticastResult) -> None:
         counts = {

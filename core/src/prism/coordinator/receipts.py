@@ -6,6 +6,7 @@ import asyncio
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from prism.model.delivery import MulticastResult, Status, Statuses
 
@@ -78,6 +79,13 @@ class Tally:
                 self._on_complete()
         else:
             self.deliver(place, (0,))
+
+    def deliver_uncounted(self, number: int) -> None:
+        """Settles that many of the positions whose identities aren't kept: they are only counted."""
+        if number > 0:
+            open_codes = (UNSETTLED, int(Status.PENDING))
+            places = (i for i in range(self.reported, len(self.codes)) if self.codes[i] in open_codes)
+            self.deliver(0, list(islice(places, number)))
 
     def settle(self, place: int, status: Status, reason: str) -> None:
         """Settles one position with a reason."""
@@ -178,7 +186,7 @@ class FrameReceipt:
 class Collector:
     """A sender's tally: waits until every target is settled, and finds the frame that a receipt is about."""
 
-    __slots__ = ("_complete", "_done", "frames", "message_id", "rest", "tally")
+    __slots__ = ("_complete", "_done", "_places", "frames", "message_id", "rest", "tally")
 
     def __init__(self, message_id: str, reported: int, rest: tuple[Status, str]) -> None:
         self.message_id = message_id
@@ -187,6 +195,7 @@ class Collector:
         self.tally = Tally(reported, self._settled)
         self.frames: list[int] = []
         """The position of the first target of each frame."""
+        self._places: dict[str, int] | None = None
         self._complete = False
         self._done = asyncio.Event()
 
@@ -213,6 +222,14 @@ class Collector:
                 await self._done.wait()
         except TimeoutError:
             return
+
+    def acked(self, identities: Sequence[str]) -> None:
+        """Identities acknowledged the message: DELIVERED, also when PENDING was reported before."""
+        if self._places is None or len(self._places) < len(self.tally.identities):
+            self._places = {identity: place for place, identity in enumerate(self.tally.identities)}
+        places = [self._places[identity] for identity in identities if identity in self._places]
+        self.tally.deliver(0, places)
+        self.tally.deliver_uncounted(len(identities) - len(places))
 
     def result(self) -> MulticastResult:
         """The report by now."""

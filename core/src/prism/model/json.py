@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 import orjson
+
 from prism.model import time
 from prism.model.errors import Violation
 

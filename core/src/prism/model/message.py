@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 import orjson
+
 from prism.model import json
 from prism.model.errors import InvalidArgument, Violation
 
@@ -35,13 +36,18 @@ class DeliverySemantics(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message, as it is published, queued and handed over. `sent_at` is the sender's clock."""
+    """One message, as it is published, queued and handed over.
+
+    `sent_at` is by the sending proxy's clock. `sender` is that proxy's inbox, to which acks are reported; "" for
+    nobody. Queues keep it with the message.
+    """
 
     id: str
     payload: bytes
     content_type: str
     sent_at: Micros
     delivery: DeliverySemantics = DeliverySemantics.AT_MOST_ONCE
+    sender: str = ""
 
 
 def new_message_id() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pluggy
+
 from prism.plugins.spec import SlotSpec
 
 PROJECT = "prism"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import importlib_metadata
 import pluggy
+
 from prism.filters.suggest import did_you_mean
 from prism.model.errors import PluginError
 from prism.plugins.contract import check_specs

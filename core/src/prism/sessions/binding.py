@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from prism.coordinator.receipts import FrameReceipt
     from prism.model.operations import Ttl
     from prism.model.time import Micros
     from prism.sessions.events import Delivery
@@ -22,7 +21,6 @@ class Binding:
     __slots__ = (
         "asked_ttl",
         "attached",
-        "awaiting",
         "displaced",
         "handle",
         "held",
@@ -55,21 +53,3 @@ class Binding:
         """What arrived while pending; None once active."""
         self.displaced: Binding | None = None
         """While pending: the binding whose place this one is about to take."""
-        self.awaiting: dict[str, tuple[FrameReceipt, int]] | None = None
-        """By message id: the receipt that waits for the ack, and the position in it."""
-
-    def await_ack(self, message_id: str, receipt: FrameReceipt, position: int, bound: int) -> None:
-        """Remembers who wants to hear of an ack; beyond `bound` the status just stays PENDING."""
-        if self.awaiting is None:
-            self.awaiting = {}
-        if len(self.awaiting) < bound:
-            self.awaiting[message_id] = (receipt, position)
-
-    def acked(self, message_id: str) -> None:
-        """Settles the receipt that waits for this message, if any."""
-        if self.awaiting is None:
-            return
-        found = self.awaiting.pop(message_id, None)
-        if found is not None:
-            receipt, position = found
-            receipt.deliver((position,))

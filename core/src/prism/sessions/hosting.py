@@ -46,7 +46,7 @@ class Hosting:
     def __init__(self, coordinator: Coordinator, ns: Namespace) -> None:
         self.ns = ns
         self.sessions: set[Session] = set()
-        self.pump = None if ns.durability is None else Pump(ns, ns.durability, coordinator.metrics)
+        self.pump = None if ns.durability is None else Pump(ns, ns.durability, coordinator)
         self.emptied = asyncio.Event()
         self._coordinator = coordinator
         self._bindings: dict[str, Binding] = {}
@@ -162,27 +162,11 @@ class Hosting:
             self._coordinator.metrics.overflows[self.ns.name] += len(full)
             receipt.fail(full, FULL)
 
-    def nudge(
-        self,
-        message_id: str,
-        identities: Sequence[str],
-        registration_ids: Sequence[str],
-        receipt: FrameReceipt | None,
-    ) -> None:
-        """Queues have something new; acks are to settle the receipt."""
-        del registration_ids  # the queue is the identity's, whoever holds it now
-        if self.pump is None:
-            return
-        bindings = self._bindings
-        awake = []
-        for position, identity in enumerate(identities):
-            binding = bindings.get(identity)
-            if binding is None:
-                continue
-            awake.append(identity)
-            if receipt is not None:
-                binding.await_ack(message_id, receipt, position, self.ns.config.limits.inbox_messages)
-        self.pump.wake(awake)
+    def nudge(self, identities: Sequence[str]) -> None:
+        """Queues have something new."""
+        if self.pump is not None:
+            bindings = self._bindings
+            self.pump.wake([identity for identity in identities if identity in bindings])
 
     def evict(self, identities: Sequence[str], registration_ids: Sequence[str], reason: str) -> None:
         """The registry doesn't have these registrations any more."""

@@ -114,18 +114,11 @@ class Hub:
         else:
             hosting.deliver(message, identities, registration_ids, receipt)
 
-    def nudge(
-        self,
-        namespace: str,
-        message_id: str,
-        identities: Sequence[str],
-        registration_ids: Sequence[str],
-        receipt: FrameReceipt | None,
-    ) -> None:
+    def nudge(self, namespace: str, identities: Sequence[str]) -> None:
         """See Host."""
         hosting = self._hostings.get(namespace)
         if hosting is not None:
-            hosting.nudge(message_id, identities, registration_ids, receipt)
+            hosting.nudge(identities)
 
     def evict(self, namespace: str, identities: Sequence[str], registration_ids: Sequence[str], reason: str) -> None:
         """See Host."""

@@ -10,13 +10,12 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from prism.coordinator.frames import chunks
-from prism.model.message import Message
 from prism.plugins.spec import SlotKind
 from prism.sessions.binding import Binding
 from prism.slots.durability import DurabilityBackend, Lease, Settled
 
 if TYPE_CHECKING:
-    from prism.coordinator.metrics import Metrics
+    from prism.coordinator.coordinator import Coordinator
     from prism.coordinator.namespace import Namespace
     from prism.model.time import Micros
 
@@ -33,15 +32,15 @@ class Pump:
     of unacked messages.
     """
 
-    def __init__(self, ns: Namespace, durability: DurabilityBackend, metrics: Metrics) -> None:
+    def __init__(self, ns: Namespace, durability: DurabilityBackend, coordinator: Coordinator) -> None:
         self._ns = ns
         self._durability = durability
-        self._metrics = metrics
+        self._coordinator = coordinator
         self._window = ns.config.limits.unacked_messages
         self._bindings: dict[str, Binding] = {}
         self._ready: dict[str, None] = {}
         self._fetch_wanted = asyncio.Event()
-        self._acks: deque[tuple[Binding, Lease]] = deque()
+        self._acks: deque[Lease] = deque()
         self._nacks: defaultdict[Micros, list[Lease]] = defaultdict(list)
         self._releases: list[Lease] = []
         self._settle_wanted = asyncio.Event()
@@ -69,7 +68,7 @@ class Pump:
 
     def ack(self, binding: Binding, lease: Lease) -> None:
         """The identity has done with a message."""
-        self._acks.append((binding, lease))
+        self._acks.append(lease)
         self._make_room(binding)
         self._settle_wanted.set()
 
@@ -149,7 +148,7 @@ class Pump:
                 continue
             counts[lease.queue] += 1
             if lease.attempt > 1:
-                self._metrics.redelivered[self._ns.name] += 1
+                self._coordinator.metrics.redelivered[self._ns.name] += 1
             binding.session.offer_lease(binding, lease)
         for queue, count in counts.items():
             if count >= MESSAGES_PER_FETCH:
@@ -187,14 +186,13 @@ class Pump:
             batch = [self._acks.popleft() for _ in range(min(len(self._acks), LEASES_PER_CALL))]
             try:
                 with self._guard("ack messages"):
-                    outcomes = await self._durability.ack([lease for _, lease in batch])
+                    outcomes = await self._durability.ack(batch)
             except BaseException:
                 self._acks.extendleft(reversed(batch))
                 self._settle_wanted.set()
                 raise
-            for (binding, lease), outcome in zip(batch, outcomes, strict=True):
-                if isinstance(outcome, Settled) and isinstance(lease.content, Message):
-                    binding.acked(lease.content.id)
+            settled = [lease for lease, outcome in zip(batch, outcomes, strict=True) if isinstance(outcome, Settled)]
+            await self._coordinator.report_acks(self._ns, settled)
 
     def _guard(self, action: str) -> AbstractContextManager[None]:
         return self._ns.guard(SlotKind.DURABILITY)(action)

@@ -1,0 +1,65 @@
+"""Running a command's work against a proxy, and ending with the right exit code when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import typer
+
+from prism.cli.exits import exit_code
+from prism.cli.failures import print_failure
+from prism.cli.screen import stderr
+from prism.model.errors import PrismError
+
+if TYPE_CHECKING:
+    from prism import Client
+
+T = TypeVar("T")
+
+
+def with_client(namespace: str, address: str | None, work: Callable[[Client], Awaitable[T]]) -> T:
+    """Opens a client, does the work, closes it. A PrismError is printed and ends the program."""
+
+    async def session() -> T:
+        from prism import Client  # noqa: PLC0415 - only commands that talk to a proxy pay for it
+
+        async with Client(namespace, address) as client:
+            return await work(client)
+
+    return run(session())
+
+
+def run(work: Coroutine[object, object, T]) -> T:
+    """Runs the work to its end. A PrismError is printed and ends the program with its exit code."""
+    with reported():
+        return asyncio.run(work)
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Prints a PrismError of the block in one line with a hint, and ends the program with its exit code."""
+    try:
+        yield
+    except PrismError as error:
+        _end(error)
+    except BaseExceptionGroup as group:
+        failures, rest = group.split(PrismError)
+        if failures is None or rest is not None:
+            raise
+        _end(_first(failures))
+
+
+def _end(error: PrismError) -> NoReturn:
+    print_failure(stderr(), error)
+    raise typer.Exit(exit_code(error)) from error
+
+
+def _first(failures: BaseExceptionGroup[PrismError]) -> PrismError:
+    """The first error of a group; several tasks seldom fail for different reasons at once."""
+    error: PrismError | BaseExceptionGroup[PrismError] = failures
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

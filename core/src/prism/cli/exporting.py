@@ -1,0 +1,105 @@
+"""`prism export`: identities into a file that `prism import` reads."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+from prism.cli.columns import json_line
+from prism.cli.connection import reported, with_client
+from prism.cli.meter import Meter
+from prism.cli.options import Address, FilterJson, Namespace, Where
+from prism.cli.records import IDENTITY, Format, flatten, format_of
+from prism.cli.screen import stderr
+from prism.cli.selection import read_filter
+from prism.model.operations import DEFAULT_NAMESPACE
+
+if TYPE_CHECKING:
+    from prism import Client, Identity
+    from prism.filters.ast import Node
+
+PAGE = 2_000
+"""Identities read at a time."""
+
+
+def export(
+    file: Annotated[str, typer.Argument(metavar="[FILE|-]", help="Where to; - is standard output.")] = "-",
+    where: Where = None,
+    filter_json: FilterJson = None,
+    format_: Annotated[Format | None, typer.Option("--format", help="Default: by the file's name, else jsonl.")] = None,
+    namespace: Namespace = DEFAULT_NAMESPACE,
+    address: Address = None,
+) -> None:
+    """Write the identities that match, as JSON lines or CSV, in the form that `prism import` reads.
+
+    JSON lines keep every type. CSV has a column for each place in the metadata; it needs two readings, the
+    first for the header. A file appears whole or not at all.
+    """
+    with reported():
+        chosen = read_filter(where, filter_json)
+    chosen_format = format_of(file, format_)
+    meter = Meter(stderr(), "exporting")
+    with _created(file) as stream, meter:
+        with_client(namespace, address, lambda client: _write(client, chosen, chosen_format, stream, meter))
+    if file != "-":
+        stderr().print(f"exported {meter.summary()}")
+
+
+async def _write(client: Client, chosen: Node, format_: Format, stream: IO[bytes], meter: Meter) -> None:
+    if format_ is Format.JSONL:
+        async for page in client.registry.enumerate(chosen).pages(PAGE):
+            stream.write(b"".join(json_line(identity) + b"\n" for identity in page.identities))
+            meter.advance(len(page.identities))
+        return
+    header = await _header(client, chosen)
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(header)
+    async for page in client.registry.enumerate(chosen).pages(PAGE):
+        rows.writerows(_row(identity, header) for identity in page.identities)
+        meter.advance(len(page.identities))
+    text.detach()
+
+
+async def _header(client: Client, chosen: Node) -> list[str]:
+    """Every column that any of the identities has, in the order they are first seen."""
+    columns: dict[str, None] = {IDENTITY: None}
+    async for page in client.registry.enumerate(chosen).pages(PAGE):
+        for identity in page.identities:
+            columns.update((name, None) for name, _ in flatten(identity.metadata) if name != IDENTITY)
+    return list(columns)
+
+
+def _row(identity: Identity, header: list[str]) -> list[str]:
+    cells = dict(flatten(identity.metadata))
+    cells[IDENTITY] = identity.identity
+    return [cells.get(name, "") for name in header]
+
+
+@contextmanager
+def _created(path: str) -> Iterator[IO[bytes]]:
+    """Standard output, or a file that takes its name only once it is complete."""
+    if path == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        stream = partial.open("wb")
+    except OSError as error:
+        raise typer.BadParameter(f"{path}: {error.strerror or error}") from error
+    try:
+        with stream:
+            yield stream
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,73 @@
+"""How an error looks: one red line, where it helps the place in the input, and what to try."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from prism.cli.screen import printable
+from prism.cli.where import WhereError
+from prism.model.errors import (
+    AlreadyExists,
+    DeadlineExceeded,
+    InvalidFilter,
+    NotFound,
+    PluginError,
+    PrismError,
+    QuotaExceeded,
+    Unavailable,
+)
+
+_HINTS: dict[type[PrismError], str] = {
+    AlreadyExists: "--replace takes the identity over; prism get IDENTITY shows what is registered",
+    DeadlineExceeded: "ask for less at once, or give it longer with --timeout where the command has it",
+    InvalidFilter: "prism explain --where ... shows how a filter is read",
+    NotFound: "prism ls lists what is registered in this namespace (-n chooses another)",
+    PluginError: "prism plugins lists the backends that are installed",
+    QuotaExceeded: "unregister what isn't needed, or raise the limit in the proxy's configuration",
+    Unavailable: "prism serve starts a proxy here; -a HOST:PORT (or PRISM_ADDRESS) names another",
+}
+
+
+def print_failure(console: Console, error: PrismError) -> None:
+    """Writes what went wrong and what to try; never a traceback."""
+    if isinstance(error, WhereError):
+        _print_where(console, error)
+    elif len(error.violations) > 1:
+        _print_line(console, f"{len(error.violations)} problems")
+        for violation in error.violations:
+            console.print(Text(f"  {printable(str(violation))}"), soft_wrap=True)
+    else:
+        _print_line(console, error.message)
+    hint = _hint(error)
+    if hint:
+        console.print(Text(f"try: {hint}"), soft_wrap=True)
+
+
+def print_problem(console: Console, problem: str, hint: str = "") -> None:
+    """The same look for what isn't Prism's error: an unreadable file, a wrong combination of options."""
+    _print_line(console, problem)
+    if hint:
+        console.print(Text(f"try: {hint}"), soft_wrap=True)
+
+
+def _print_where(console: Console, error: WhereError) -> None:
+    _print_line(console, error.message)
+    shown = printable(error.text[: error.position])
+    console.print(Text(f"    {shown}{printable(error.text[error.position :])}"), soft_wrap=True)
+    console.print(Text(f"    {' ' * len(shown)}^", style="red"), soft_wrap=True)
+
+
+def _print_line(console: Console, text: str) -> None:
+    console.print(Text(f"error: {printable(text)}", style="bold red"), soft_wrap=True)
+
+
+def _hint(error: PrismError) -> str:
+    if isinstance(error, WhereError):
+        if error.source != "--where":
+            return 'room=engineering battery=0.4 location.building=HQ \'tags=["a","b"]\''
+        return "--where room=engineering, 'battery<0.2', '!room', 'country in US,CA', 'location near 48.1,11.5,200km'"
+    for kind in type(error).__mro__:
+        if kind in _HINTS:
+            return _HINTS[kind]
+    return ""

@@ -1,0 +1,82 @@
+"""Where output goes: a terminal with colours, or a pipe with plain lines 100 columns wide."""
+
+from __future__ import annotations
+
+import sys
+from typing import IO, Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+PIPED_WIDTH = 100
+"""Columns of what isn't written to a terminal, so that output doesn't depend on who reads it."""
+
+
+def stdout() -> Console:
+    """The console for results. NO_COLOR is honoured; without a terminal there are no escape codes at all."""
+    return _console(sys.stdout)
+
+
+def stderr() -> Console:
+    """The console for errors and progress, so that results can be piped on."""
+    return _console(sys.stderr)
+
+
+def _console(stream: IO[str]) -> Console:
+    terminal = stream.isatty()
+    return Console(
+        file=stream,
+        force_terminal=terminal,
+        width=None if terminal else PIPED_WIDTH,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        legacy_windows=False,
+    )
+
+
+def print_json(value: Any) -> None:
+    """Writes one JSON document to standard output: indented for a terminal, on one line for a pipe."""
+    option = orjson.OPT_INDENT_2 if sys.stdout.isatty() else 0
+    sys.stdout.write(orjson.dumps(value, option=option, default=str).decode() + "\n")
+
+
+def print_json_line(value: Any) -> None:
+    """Writes one line of JSON and hands it on at once, for output that is followed as it comes."""
+    sys.stdout.write(orjson.dumps(value, default=str).decode() + "\n")
+    sys.stdout.flush()
+
+
+def table(*columns: str) -> Table:
+    """An empty table in the look of all of them; a column whose name begins with `#` is right-aligned."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        if column.startswith("#"):
+            made.add_column(column[1:], justify="right", no_wrap=True)
+        else:
+            made.add_column(column, overflow="fold")
+    return made
+
+
+def cell(value: object) -> Text:
+    """A metadata value in a table: text as it is (never as markup), the rest as JSON, nothing for no value.
+
+    Control characters are shown escaped: metadata is other people's text and must not steer the terminal.
+    """
+    if value is None:
+        return Text("")
+    text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    return Text(printable(text))
+
+
+def printable(text: str) -> str:
+    """The text with its control characters escaped, so that it can't move the cursor or change colours."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else _escape(character) for character in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "backslashreplace").decode()

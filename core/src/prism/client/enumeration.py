@@ -1,0 +1,80 @@
+"""The answer to `enumerate`: a list, a stream of identities, or pages, whichever it is used as."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from prism.client.identity import Identity, IdentityPage, views
+from prism.model.errors import InvalidArgument
+from prism.model.json import describe
+
+if TYPE_CHECKING:
+    from prism.client.transport import Transport
+    from prism.model.operations import EnumerateQuery
+
+
+class Enumeration:
+    """The identities that match a query; nothing is asked before it is used, and each use asks anew.
+
+    identities = await registry.enumerate(...)
+    async for identity in registry.enumerate(...): ...
+    async for page in registry.enumerate(...).pages(500): ...
+    """
+
+    __slots__ = ("_connect", "_query")
+
+    def __init__(self, connect: Callable[[], Awaitable[Transport]], query: EnumerateQuery) -> None:
+        self._connect = connect
+        self._query = query
+
+    def __await__(self) -> Generator[Any, None, list[Identity]]:
+        return self._all().__await__()
+
+    def __aiter__(self) -> AsyncIterator[Identity]:
+        return self._each()
+
+    async def pages(self, size: int = 1_000) -> AsyncGenerator[IdentityPage]:
+        """Page by page; each has a `next_cursor` that `enumerate(cursor=...)` takes, now or later.
+
+        Args:
+            size: identities per page, 1 to 5,000 unless the namespace says otherwise; a page is shorter where
+                its metadata is large.
+        """
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise InvalidArgument.at("size", f"expected a number from 1, got {describe(size)}")
+        transport = await self._connect()
+        left = self._query.limit
+        query = self._query
+        while left is None or left > 0:
+            wanted = size if left is None else min(size, left)
+            identities: list[Identity] = []
+            cursor = None
+            async with aclosing(transport.pages(replace(query, limit=wanted, page_size=wanted))) as pages:
+                async for page in pages:
+                    identities += views(page.columns)
+                    cursor = page.next_cursor
+            if left is not None:
+                left -= len(identities)
+            if identities or query.cursor is None:
+                yield IdentityPage(identities, cursor)
+            if cursor is None:
+                return
+            query = replace(query, cursor=cursor, offset=0)
+
+    async def _all(self) -> list[Identity]:
+        transport = await self._connect()
+        identities: list[Identity] = []
+        async with aclosing(transport.pages(self._query)) as pages:
+            async for page in pages:
+                identities += views(page.columns)
+        return identities
+
+    async def _each(self) -> AsyncIterator[Identity]:
+        transport = await self._connect()
+        async with aclosing(transport.pages(self._query)) as pages:
+            async for page in pages:
+                for identity in views(page.columns):
+                    yield identity

@@ -1,0 +1,359 @@
+"""The operations of an application: register, enumerate, multicast, unregister, and what goes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
+
+from prism.client.batching import Items, batches, in_batches, registrations
+from prism.client.content import metadata_bytes
+from prism.client.enumeration import Enumeration
+from prism.client.identity import Identity, Registered, views
+from prism.client.inbox import DEFAULT_PREFETCH, AttachOptions, AttachWhat, Inbox
+from prism.client.transport import Entry
+from prism.client.ttl import Seconds, to_message_ttl, to_ttl, to_wait
+from prism.model.errors import InvalidArgument, NotFound, PrismError
+from prism.model.json import describe
+from prism.model.message import DeliverySemantics, encode_content, new_message_id
+from prism.model.operations import Beat, EnumerateQuery, Explanation, MulticastCommand
+from prism.model.time import to_datetime
+
+if TYPE_CHECKING:
+    from prism.client.notices import OnEvent
+    from prism.client.transport import Transport
+    from prism.filters.parse import Source
+    from prism.model.delivery import MulticastResult
+    from prism.model.message import Content
+
+Beats: TypeAlias = "Iterable[str] | Mapping[str, str]"
+"""Identities, or identities with the registration ids that are meant."""
+
+
+class Registry:
+    """The registry of one namespace. Made by `Client`, as `client.registry`.
+
+    A filter is anything the RFC writes: None (everyone), a dictionary (`{"battery_level.lt": 0.2}`), `Filter(...)`
+    or `F.battery_level < 0.2`. Everything raises a `PrismError`: InvalidArgument and what is below it when the call
+    is wrong, Unavailable when no proxy can be reached, DeadlineExceeded when no answer came in the client's time.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[Transport]], timeout: float, inboxes: set[Inbox]) -> None:
+        self._connect = connect
+        self._timeout = timeout
+        self._inboxes = inboxes
+
+    async def register(
+        self,
+        identity: str,
+        metadata: Mapping[str, Any] | bytes | None = None,
+        *,
+        ttl: Seconds | None = None,
+        replace: bool = False,
+    ) -> Registered:
+        """Stores an identity with its metadata (RFC: Register).
+
+        Args:
+            identity: its name, unique in the namespace; 1 to 512 bytes of UTF-8.
+            metadata: any JSON object, as a mapping (copied at once) or as JSON bytes.
+            ttl: whole seconds until it expires unless renewed; 0 is never, None the namespace's default.
+            replace: replace a registration that exists.
+
+        Raises:
+            AlreadyExists: it is registered and `replace` is False.
+            InvalidMetadata: the metadata isn't JSON or doesn't match the namespace's schema.
+            QuotaExceeded: the namespace is full.
+        """
+        entry = Entry(identity, metadata_bytes(metadata))
+        lifetime = to_ttl(ttl)
+        transport = await self._connect()
+        return await transport.register(entry, ttl=lifetime, replace=replace)
+
+    async def register_many(
+        self, items: Items, *, ttl: Seconds | None = None, replace: bool = False, raise_on_error: bool = False
+    ) -> list[Registered | PrismError]:
+        """Stores many identities, in batches under way at the same time; each succeeds or fails alone.
+
+        Args:
+            items: a mapping of identity to metadata, or (identity, metadata) pairs; any number.
+            ttl: as in `register`, for all.
+            replace: as in `register`, for all.
+            raise_on_error: raise the first error instead of returning it in its place. The others are stored.
+
+        Returns:
+            For each item, in order, what was registered or why it wasn't.
+        """
+        lifetime = to_ttl(ttl)
+        transport = await self._connect()
+
+        async def send(batch: list[Entry | PrismError]) -> Sequence[Registered | PrismError]:
+            entries = [entry for entry in batch if isinstance(entry, Entry)]
+            stored = await transport.register_many(entries, ttl=lifetime, replace=replace) if entries else []
+            if len(entries) == len(batch):
+                return stored
+            answers = iter(stored)
+            return [next(answers) if isinstance(entry, Entry) else entry for entry in batch]
+
+        outcomes = await in_batches(registrations(items), send)
+        if raise_on_error:
+            _raise_first(outcomes)
+        return outcomes
+
+    async def get(self, identity: str) -> Identity:
+        """Reads one identity. Raises NotFound where it isn't registered or has expired."""
+        transport = await self._connect()
+        found = await transport.get((identity,))
+        if not len(found):
+            text = f"identity {identity!r} is not registered (or has expired)"
+            raise NotFound(text, details={"identity": identity})
+        return Identity(found, 0)
+
+    async def get_many(self, identities: Iterable[str]) -> list[Identity]:
+        """Reads identities by name, in the order given; those that aren't registered are left out."""
+        transport = await self._connect()
+
+        async def ask(batch: list[str]) -> Sequence[Identity]:
+            return views(await transport.get(batch))
+
+        return await in_batches(batches(identities), ask)
+
+    def enumerate(
+        self,
+        filter: Source = None,  # noqa: A002 - the RFC's word
+        *,
+        sort_by: Sequence[str] | str = (),
+        limit: int | None = None,
+        offset: int = 0,
+        cursor: str | None = None,
+        include_metadata: bool = True,
+    ) -> Enumeration:
+        """The identities that match (RFC: Enumerate): await it for a list, or iterate over it, or over its `pages()`.
+
+        Args:
+            filter: which; None is everyone.
+            sort_by: `"battery_level"`, `"metadata.created_at desc"`; missing values come last, ties by identity.
+            limit: at most so many; None is all.
+            offset: how many to skip. Not together with a cursor.
+            cursor: where an earlier page of the same query said the next one begins.
+            include_metadata: False reads names and times only.
+        """
+        keys = (sort_by,) if isinstance(sort_by, str) else tuple(sort_by)
+        if limit is not None:
+            _check_count("limit", limit, 1)
+        _check_count("offset", offset, 0)
+        query = EnumerateQuery(
+            filter=filter, sort=keys, limit=limit, offset=offset, cursor=cursor, include_metadata=include_metadata
+        )
+        return Enumeration(self._connect, query)
+
+    async def count(self, filter: Source = None) -> int:  # noqa: A002 - the RFC's word
+        """How many identities match now."""
+        return await (await self._connect()).count(filter)
+
+    async def explain(
+        self,
+        filter: Source = None,  # noqa: A002 - the RFC's word
+        *,
+        sort_by: Sequence[str] | str = (),
+    ) -> Explanation:
+        """How an enumeration would be run: what the backend does, and what the proxy checks itself."""
+        keys = (sort_by,) if isinstance(sort_by, str) else tuple(sort_by)
+        return await (await self._connect()).explain(EnumerateQuery(filter=filter, sort=keys))
+
+    async def multicast(
+        self,
+        filter: Source = None,  # noqa: A002 - the RFC's word
+        message: Content | None = None,
+        *,
+        content_type: str | None = None,
+        delivery: DeliverySemantics | str | None = None,
+        timeout: Seconds | None = None,  # noqa: ASYNC109 - how long the proxy waits, not how long this call may take
+        message_id: str | None = None,
+        message_ttl: Seconds | None = None,
+    ) -> MulticastResult:
+        """Sends a message to every identity that matches (RFC: Multicast).
+
+        Args:
+            filter: who; None is everyone in the namespace.
+            message: bytes as they are, text as UTF-8, anything else as JSON; at most 1 MiB.
+            content_type: its MIME type, where the one that follows from the message isn't right.
+            delivery: at-most-once, at-least-once or exactly-once; None is the namespace's default.
+            timeout: how long to wait for receipts, seconds; 0 for none, None the namespace's default (1).
+            message_id: an id of your own: repeating an at-least-once multicast with it stores nothing twice.
+            message_ttl: how long an undelivered at-least-once message is kept, whole seconds.
+
+        Returns:
+            What became of it, identity by identity: `result.delivered_count`, `result.statuses`.
+        """
+        if message is None:
+            raise InvalidArgument.at("message", "is missing; give bytes, text, or anything JSON")
+        payload, kind = encode_content(message, content_type)
+        semantics = _semantics(delivery)
+        if message_id is None and semantics not in (None, DeliverySemantics.AT_MOST_ONCE):
+            message_id = new_message_id()  # so that it can be sent again when the answer is lost
+        command = MulticastCommand(
+            filter=filter,
+            payload=payload,
+            content_type=kind,
+            delivery=semantics,
+            timeout=to_wait(timeout),
+            message_id=message_id,
+            message_ttl=to_message_ttl(message_ttl),
+        )
+        return await (await self._connect()).multicast(command)
+
+    async def get_multicast(self, message_id: str) -> MulticastResult:
+        """What has become of a multicast by now. NotFound after ten minutes, or from a proxy that didn't send it."""
+        return await (await self._connect()).get_multicast(message_id)
+
+    async def unregister(self, identity: str, registration_id: str | None = None) -> bool:
+        """Removes an identity (RFC: Unregister); whether it was registered. Idempotent.
+
+        Raises:
+            StaleRegistration: `registration_id` was given, and a newer registration has taken its place.
+        """
+        (outcome,) = await (await self._connect()).unregister((Beat(identity, registration_id),))
+        if isinstance(outcome, PrismError):
+            raise outcome
+        return outcome
+
+    async def unregister_many(self, identities: Beats) -> list[bool | PrismError]:
+        """Removes many; for each, in order, whether it was registered, or why it could not be removed."""
+        transport = await self._connect()
+
+        async def remove(batch: list[Beat]) -> Sequence[bool | PrismError]:
+            return await transport.unregister(batch)
+
+        return await in_batches(batches(_beats(identities)), remove)
+
+    @overload
+    async def heartbeat(  # type: ignore[overload-overlap]  # a string is an iterable of strings, too
+        self, identity: str, ttl: Seconds | None = None, *, registration_id: str | None = None
+    ) -> datetime | None: ...
+    @overload
+    async def heartbeat(self, identity: Beats, ttl: Seconds | None = None) -> list[datetime | PrismError | None]: ...
+    async def heartbeat(
+        self, identity: str | Beats, ttl: Seconds | None = None, *, registration_id: str | None = None
+    ) -> datetime | list[datetime | PrismError | None] | None:
+        """Renews the TTL of an identity, or of many, without writing their metadata again.
+
+        Args:
+            identity: one, or many; a mapping gives the registration id that is meant for each.
+            ttl: whole seconds from now; 0 is never, None the namespace's default.
+            registration_id: renew only this registration.
+
+        Returns:
+            When it expires now, UTC, None for never; for many a list in order, errors in their places.
+
+        Raises:
+            NotFound: it isn't registered (one identity).
+            StaleRegistration: a newer registration has taken its place (one identity).
+        """
+        lifetime = to_ttl(ttl)
+        transport = await self._connect()
+        if isinstance(identity, str):
+            (outcome,) = await transport.heartbeat((Beat(identity, registration_id),), ttl=lifetime)
+            if isinstance(outcome, PrismError):
+                raise outcome
+            return _moment(outcome)
+        if registration_id is not None:
+            raise InvalidArgument.at("registration_id", "is for one identity; for many, give a mapping to their ids")
+
+        async def renew(batch: list[Beat]) -> Sequence[datetime | PrismError | None]:
+            outcomes = await transport.heartbeat(batch, ttl=lifetime)
+            return [outcome if isinstance(outcome, PrismError) else _moment(outcome) for outcome in outcomes]
+
+        return await in_batches(batches(_beats(identity)), renew)
+
+    async def update(self, identity: str, patch: Mapping[str, Any] | bytes, *, revision: int | None = None) -> Identity:
+        """Changes metadata by a JSON merge patch (RFC 7396): keys are set, a None removes one.
+
+        Args:
+            identity: who.
+            patch: a mapping, or JSON bytes.
+            revision: change only this revision of it.
+
+        Returns:
+            The identity as it is then.
+
+        Raises:
+            NotFound: it isn't registered.
+            RevisionConflict: it was changed meanwhile.
+        """
+        data = metadata_bytes(patch, "patch")
+        return Identity(await (await self._connect()).update(identity, data, revision=revision), 0)
+
+    def attach(
+        self,
+        identity: AttachWhat,
+        metadata: Mapping[str, Any] | bytes | None = None,
+        *,
+        ttl: Seconds | None = None,
+        keep: bool = False,
+        only_if_absent: bool = False,
+        partial: bool = False,
+        on_event: OnEvent | None = None,
+        prefetch: int = DEFAULT_PREFETCH,
+    ) -> Inbox:
+        """Registers an identity and receives what is multicast to it (design: Attach).
+
+            async with registry.attach("id", {"room": "x"}, ttl=30) as inbox:
+                async for message in inbox:
+                    await message.ack()
+
+        Args:
+            identity: one identity, or a mapping of many to their metadata, all on one stream (a gateway).
+            metadata: of the one identity; None takes over the registration that exists (NotFound without one).
+            ttl: whole seconds it stays registered after its stream is lost; None is the namespace's default (30).
+            keep: on leaving, leave it registered until its TTL, reachable by its queue; otherwise unregister.
+            only_if_absent: AlreadyExists where it is registered; otherwise the newer session wins.
+            partial: of many, go on with those that were not refused; see `Inbox.refused`.
+            on_event: called with each `InboxEvent` (`Disconnected`, `Reattached`, ...); may be a coroutine function.
+            prefetch: messages that may wait here unread before the proxy is held back.
+        """
+        _check_count("prefetch", prefetch, 1)
+        options = AttachOptions(to_ttl(ttl), keep, only_if_absent, partial, prefetch, on_event, self._timeout)
+        return Inbox(self._connect, _identities(identity, metadata), options, self._inboxes)
+
+
+def _identities(identity: AttachWhat, metadata: Mapping[str, Any] | bytes | None) -> dict[str, bytes | None]:
+    if isinstance(identity, str):
+        return {identity: None if metadata is None else metadata_bytes(metadata)}
+    if not isinstance(identity, Mapping):
+        raise InvalidArgument.at("identity", f"expected an identity or a mapping of many, got {describe(identity)}")
+    if metadata is not None:
+        raise InvalidArgument.at("metadata", "is for one identity; of many, the mapping has it")
+    return {one: None if data is None else metadata_bytes(data) for one, data in identity.items()}
+
+
+def _beats(identities: Beats) -> Iterable[Beat]:
+    if isinstance(identities, str):
+        raise InvalidArgument.at("identities", f"expected several, got {describe(identities)}; write [{identities!r}]")
+    if isinstance(identities, Mapping):
+        return [Beat(identity, registration_id) for identity, registration_id in identities.items()]
+    return map(Beat, identities)
+
+
+def _moment(expiry: int | None) -> datetime | None:
+    return to_datetime(expiry) if expiry else None
+
+
+def _semantics(delivery: DeliverySemantics | str | None) -> DeliverySemantics | None:
+    if delivery is None:
+        return None
+    try:
+        return DeliverySemantics(delivery)
+    except ValueError:
+        allowed = ", ".join(DeliverySemantics)
+        raise InvalidArgument.at("delivery", f"{describe(delivery)} is none of {allowed}") from None
+
+
+def _check_count(field: str, value: int, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InvalidArgument.at(field, f"expected a whole number from {least}, got {describe(value)}")
+
+
+def _raise_first(outcomes: Sequence[object]) -> None:
+    for outcome in outcomes:
+        if isinstance(outcome, PrismError):
+            raise outcome

@@ -1,0 +1,145 @@
+"""What the command line writes: durations, cells, errors, progress."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import typer
+from prism.cli.durations import ago, seconds, whole_seconds
+from prism.cli.exits import ExitCode, exit_code
+from prism.cli.failures import print_failure
+from prism.cli.meter import Meter
+from prism.cli.screen import cell, printable
+from prism.cli.where import WhereError
+from prism.model.errors import (
+    AlreadyExists,
+    DeadlineExceeded,
+    InvalidArgument,
+    InvalidFilter,
+    NotFound,
+    PrismError,
+    Unavailable,
+    Violation,
+)
+from rich.console import Console
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("30", 30), ("30s", 30), ("5m", 300), ("1h", 3600), ("7d", 604800), ("250ms", 0.25), ("1.5s", 1.5), ("0", 0)],
+)
+def test_duration_is_read(text: str, value: float) -> None:
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "5 parsecs", "1e3", "5w", "ms"])
+def test_wrong_duration_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="no length of time"):
+        seconds(text)
+
+
+def test_time_to_live_is_whole_seconds() -> None:
+    assert whole_seconds("1.5m") == 90
+    with pytest.raises(typer.BadParameter, match="whole seconds"):
+        whole_seconds("250ms")
+
+
+@pytest.mark.parametrize(
+    ("micros", "text"),
+    [
+        (4_200_000, "4.2s"),
+        (42_000_000, "42s"),
+        (720_000_000, "12m"),
+        (12_000_000_000, "3h 20m"),
+        (7_200_000_000, "2h"),
+        (187_200_000_000, "2d 4h"),
+        (259_200_000_000, "3d"),
+    ],
+)
+def test_time_left_is_readable(micros: int, text: str) -> None:
+    assert ago(micros) == text
+
+
+def test_control_characters_never_reach_the_terminal() -> None:
+    assert printable("a\x1b[31mb\nc\u202e") == "a\\x1b[31mb\\nc\\u202e"
+
+
+def test_markup_in_metadata_is_shown_as_it_is() -> None:
+    assert cell("[red]x[/red]").plain == "[red]x[/red]"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, ""), ("x", "x"), (1, "1"), (True, "true"), ({"a": [1]}, '{"a":[1]}')]
+)
+def test_cell_shows_json_values(value: object, text: str) -> None:
+    assert cell(value).plain == text
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (NotFound("x"), ExitCode.NOT_FOUND),
+        (Unavailable("x"), ExitCode.UNREACHABLE),
+        (DeadlineExceeded("x"), ExitCode.UNREACHABLE),
+        (InvalidFilter("x"), ExitCode.USAGE),
+        (AlreadyExists("x"), ExitCode.FAILED),
+    ],
+)
+def test_exit_code_follows_the_error(error: PrismError, code: ExitCode) -> None:
+    assert exit_code(error) is code
+
+
+def printed(error: PrismError) -> list[str]:
+    stream = io.StringIO()
+    print_failure(Console(file=stream, width=100, markup=False), error)
+    return stream.getvalue().splitlines()
+
+
+def test_error_is_one_line_and_a_hint() -> None:
+    first, second = printed(AlreadyExists("lamp-1 is registered already"))
+    assert first == "error: lamp-1 is registered already"
+    assert second.startswith("try: --replace")
+
+
+def test_error_in_a_clause_is_marked_below_the_character() -> None:
+    lines = printed(WhereError("battery<", 8, "expected a value"))
+    assert lines[0] == "error: --where, character 9: expected a value"
+    assert lines[1:3] == ["    battery<", "            ^"]
+
+
+def test_mark_stands_right_after_escaped_characters() -> None:
+    lines = printed(WhereError("a\tb==1", 3, "expected a value"))
+    assert lines[1:3] == ["    a\\tb==1", "        ^"]
+
+
+def test_every_violation_has_a_line() -> None:
+    error = InvalidArgument.of([Violation("metadata.a", "wrong"), Violation("metadata.b", "worse")])
+    assert printed(error)[:3] == ["error: 2 problems", "  metadata.a: wrong", "  metadata.b: worse"]
+
+
+def test_long_error_is_not_wrapped() -> None:
+    assert printed(PrismError("x" * 300))[0] == f"error: {'x' * 300}"
+
+
+def test_meter_writes_no_control_characters_without_a_terminal() -> None:
+    stream = io.StringIO()
+    with Meter(Console(file=stream), "importing", 10) as meter:
+        meter.advance(10)
+    assert meter.summary().startswith("10 in ")
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_meter_draws_a_bar_on_a_terminal() -> None:
+    stream = io.StringIO()
+    with Meter(Console(file=stream, force_terminal=True), "importing", 10) as meter:
+        meter.advance(10)
+    assert "importing" in stream.getvalue()
+
+
+def test_meter_writes_plain_lines_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prism.cli.meter.INTERVAL", 0.0)
+    stream = io.StringIO()
+    with Meter(Console(file=stream), "importing", 10) as meter:
+        meter.advance(4)
+    assert stream.getvalue().startswith("importing: 4 of 10 (")
