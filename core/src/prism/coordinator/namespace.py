@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 Slot = TypeVar("Slot", bound=Backend)
 
+LONGEST_TTL: Micros = 100 * 366 * 24 * 3600 * SECOND
 OPEN_TIMEOUT = 30.0
 """Seconds a slot may take to open."""
 
@@ -59,6 +60,9 @@ class Namespace:
         longest = self.config.max_ttl
         if asked is not None and asked < 0:
             raise InvalidArgument.at("ttl_seconds", f"{asked / SECOND:g} is negative; 0 asks for no expiry")
+        if asked is not None and asked > LONGEST_TTL:
+            text = f"{asked / SECOND:g} s is over a century; 0 asks for no expiry"
+            raise InvalidArgument.at("ttl_seconds", text)
         if longest is None:
             return asked or None
         if ttl is Default.TTL and not asked:

@@ -13,6 +13,8 @@ from typing import Any, Self, cast
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from prometheus_client import CollectorRegistry
+
 from prism.config import ProxyConfig
 from prism.coordinator.coordinator import Coordinator
 from prism.model.errors import Unavailable
@@ -20,13 +22,13 @@ from prism.model.time import SECOND, Micros
 from prism.server.addresses import join_address, split_address
 from prism.server.attach import AttachEdge
 from prism.server.calls import Calls
+from prism.server.garbage import relax_collector
 from prism.server.http import HttpEdge
 from prism.server.logs import configure_logs
 from prism.server.metrics import CallMetrics, ProxyCollector
 from prism.server.servicer import Servicer
 from prism.sessions.hub import Hub
 from prism.v1 import registry_pb2 as pb
-from prometheus_client import CollectorRegistry
 
 logger = logging.getLogger(__name__)
 
@@ -141,12 +143,14 @@ async def serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains; a second signal ends it at once.
 
-    Configures logging. `ready` is called once with the proxy when it serves, its real addresses known.
+    For a process that does nothing else: it configures logging and the garbage collector. `ready` is called once,
+    with the proxy, when it serves and its real addresses are known.
     """
     configure_logs(config.server.log_level)
     signals = _Signals()
     with signals:
         async with Proxy(config, listen=listen, http_listen=http_listen) as proxy:
+            relax_collector()
             logger.info("serving gRPC on %s, HTTP on %s", proxy.address, proxy.http_address or "nothing")
             if ready is not None:
                 ready(proxy)

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeAlias, TypeVar, cast
 
 import grpc
 from google.protobuf.message import DecodeError, Message
+
 from prism.model.errors import InternalError, InvalidArgument, PrismError
 from prism.server.metrics import CallMetrics, MethodCalls
 from prism.wire.errors import code_of, to_status

@@ -35,7 +35,12 @@ class FrameEncoder:
     def frame(self, events: Sequence[SessionEvent]) -> bytes:
         """One AttachResponse with the events in order."""
         if len(events) == 1:
-            return self._event(events[0])
+            event = events[0]
+            if event.__class__ is Delivery and event.handles == _ONLY_HANDLE and not event.tags:
+                found = self._cache.get(id(event.message))
+                if found is not None:  # the message of a multicast, on its way to thousands of streams
+                    return found[2]
+            return self._event(event)
         return b"".join([self._event(event) for event in events])
 
     def _event(self, event: SessionEvent) -> bytes:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from aiohttp import web
-from prism.model.errors import PrismError, Unavailable
-from prism.server.addresses import join_address, split_address
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from prism.model.errors import PrismError, Unavailable
+from prism.server.addresses import join_address, split_address
 
 CHECK_TIMEOUT = 5.0
 """Seconds in which the slots have to answer for the proxy to be ready."""

@@ -11,6 +11,7 @@ from enum import IntEnum
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2 as details_pb2
 from google.rpc import status_pb2
+
 from prism.model import errors
 from prism.model.errors import BY_REASON, PrismError, Violation
 

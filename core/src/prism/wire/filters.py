@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from google.protobuf.unknown_fields import UnknownFieldSet
+
 from prism.filters.ast import And, Compare, Field, MetadataField, Node, Not, Op, Or
 from prism.filters.operands import compare, operand_to_json
 from prism.filters.parse import DEFAULT_LIMITS, parse_json

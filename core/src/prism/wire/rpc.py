@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
+
 from prism.model.errors import DeadlineExceeded, InternalError, LimitExceeded, PrismError, Unavailable
 from prism.wire.errors import Code, cut, from_status
 

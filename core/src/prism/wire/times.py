@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from prism.model.errors import InvalidArgument
 from prism.model.operations import Default, Ttl
 from prism.model.time import SECOND, Micros
