@@ -38,6 +38,14 @@ def test_demo_checks_what_it_shows() -> None:
     assert max(map(len, done.stdout.splitlines())) <= 100
 
 
+def test_demo_fails_where_a_claim_does_not_hold(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prism.cli.demo.sending.RADIUS", 290_000)
+    done = cli("demo", "--count", "600")
+    assert done.code == 1
+    assert done.err.startswith("error: check failed: how many the multicast was for: expected ")
+    assert "Traceback" not in done.err
+
+
 def test_failed_claim_names_itself_and_the_difference() -> None:
     with pytest.raises(CheckFailed, match=re.escape("who matches: expected 2 (1 that the other hasn't, among them b)")):
         Checks().equal("who matches", {"a"}, {"a", "b"})

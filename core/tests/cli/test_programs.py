@@ -23,8 +23,10 @@ COMMANDS = (
 
 
 def program(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs it as a shell does; the test process's own clients have set gRPC's verbosity for their children."""
+    fresh = {name: value for name, value in (env or os.environ).items() if name != "GRPC_VERBOSITY"}
     command = [sys.executable, "-m", "prism", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=env)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=fresh)
 
 
 def test_help_lists_every_command_and_exit_code(cli: Cli) -> None:
@@ -50,13 +52,28 @@ def test_unknown_command_is_a_usage_error(cli: Cli) -> None:
     assert cli("lsit").code == 2
 
 
+def test_text_that_the_output_cannot_encode_is_escaped(target: tuple[str, str]) -> None:
+    address, namespace = target
+    ascii_only = {
+        **os.environ,
+        "PYTHONIOENCODING": "ascii:strict",
+        "PRISM_ADDRESS": address,
+        "PRISM_NAMESPACE": namespace,
+    }
+    done = program("register", "z\u00fcrich", env=ascii_only)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("registered z\\xfcrich ")
+
+
 def test_module_runs_as_a_program() -> None:
     assert program("--version").stdout == f"prism {__version__}\n"
 
 
-def test_shell_completion_is_offered() -> None:
-    shown = program("--show-completion", "bash")
-    assert "_PRISM_COMPLETE" in shown.stdout + program("--show-completion").stdout
+def test_shell_completes_commands_and_options() -> None:
+    asked = {**os.environ, "_PRISM_COMPLETE": "complete_bash", "COMP_CWORD": "1", "COMP_WORDS": "prism un"}
+    assert program(env=asked).stdout.split() == ["unregister"]
+    asked |= {"COMP_CWORD": "2", "COMP_WORDS": "prism ls --colu"}
+    assert program(env=asked).stdout.split() == ["--columns"]
 
 
 def test_missing_command_line_parts_are_named() -> None:
@@ -65,6 +82,33 @@ def test_missing_command_line_parts_are_named() -> None:
     assert done.returncode == 1
     assert "pip install 'prism-multicast[cli]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "extra"), [("serve", "aiohttp", "server"), ("demo", "airportsdata", "cli")]
+)
+def test_missing_part_of_a_command_is_named_with_its_extra(command: str, module: str, extra: str) -> None:
+    start = "from prism.cli import main; main()"
+    code = f"import sys; sys.modules[{module!r}] = None; sys.argv[1:] = [{command!r}]; {start}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert module in done.stderr
+    assert f"pip install 'prism-multicast[{extra}]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_reader_that_leaves_early_gets_no_traceback(target: tuple[str, str], prism: Cli) -> None:
+    address, namespace = target
+    lines = b"".join(b'{"identity": "i-%d", "note": "%s"}\n' % (n, b"x" * 200) for n in range(2_000))
+    assert prism("import", "-", stdin=lines).code == 0
+    command = [sys.executable, "-m", "prism", "ls", "--json", "-a", address, "-n", namespace]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "[\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
 
 
 def test_help_loads_no_grpc() -> None:

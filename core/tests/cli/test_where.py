@@ -7,7 +7,7 @@ import pickle
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prism.cli.where import WhereError, parse_where, parse_wheres
 from prism.filters.ast import EVERYONE, Compare, MetadataField, Op
@@ -152,12 +152,15 @@ def test_error_survives_pickling() -> None:
     assert (copy.text, copy.position, copy.problem, copy.source) == ("a==1", 1, "unknown", "key=value")
 
 
-KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no failure."""
+
+KEYS = st.text(min_size=1, max_size=8)
 SCALARS = st.one_of(
     st.booleans(),
     st.integers(-(2**63), 2**63 - 1),
     st.floats(allow_nan=False, allow_infinity=False),
-    st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
+    st.text(max_size=12),
 )
 SIGNS = {Op.EQ: "=", Op.NE: "!=", Op.LT: "<", Op.LTE: "<=", Op.GT: ">", Op.GTE: ">=", Op.CONTAINS: "~="}
 
@@ -166,6 +169,7 @@ def _typed(keys: list[str]) -> str:
     return ".".join(json.dumps(key) for key in keys)
 
 
+@calm
 @given(st.lists(KEYS, min_size=1, max_size=3), st.sampled_from([*SIGNS]), SCALARS)
 def test_any_key_and_scalar_can_be_typed(keys: list[str], op: Op, value: bool | float | str) -> None:
     if op not in (Op.EQ, Op.NE, Op.CONTAINS) and isinstance(value, bool):
@@ -176,6 +180,7 @@ def test_any_key_and_scalar_can_be_typed(keys: list[str], op: Op, value: bool | 
     assert type(clause.value) is type(value)
 
 
+@calm
 @given(st.lists(KEYS, min_size=1, max_size=3), st.lists(SCALARS, min_size=1, max_size=5))
 def test_any_list_can_be_typed(keys: list[str], values: list[bool | float | str]) -> None:
     prefix = ["metadata", *keys] if keys[0] == "metadata" or keys[0].startswith("$") else keys
@@ -190,6 +195,7 @@ def read(text: str) -> Compare | WhereError:
         return error
 
 
+@calm
 @given(st.text(max_size=40))
 def test_any_text_is_read_or_refused_within_it(text: str) -> None:
     outcome = read(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib.util import find_spec
@@ -16,6 +17,9 @@ def main() -> None:
         sys.stderr.write(f"prism: the command line needs {' and '.join(missing)}: pip install 'prism-multicast[cli]'\n")
         sys.exit(1)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what gRPC would log we say ourselves, in one line
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # other people's text never ends a command
     from prism.cli.app import app  # noqa: PLC0415 - after the check
 
     app(prog_name="prism")

@@ -26,6 +26,10 @@ DEFAULT_COLUMNS = ("$identity", "$attached", "$expires_in", "metadata")
 """What `prism ls` shows unless told otherwise."""
 
 
+CELL = 200
+"""Characters of a cell in a list; `prism get` and JSON have all of them."""
+
+
 def read_columns(text: str | None) -> dict[str, Reader]:
     """The columns of a comma-separated list, each with how to read it. Raises typer.BadParameter.
 
@@ -37,8 +41,11 @@ def read_columns(text: str | None) -> dict[str, Reader]:
 
 
 def row(identity: Identity, columns: dict[str, Reader]) -> list[Text]:
-    """What a table shows of an identity."""
-    return [cell(_shown(read(identity))) for read in columns.values()]
+    """What a table shows of an identity; what is longer than CELL characters is cut."""
+    cells = [cell(_shown(read(identity))) for read in columns.values()]
+    for text in cells:
+        text.truncate(CELL, overflow="ellipsis")
+    return cells
 
 
 def as_json(identity: Identity) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import typer
 
-from prism.cli.exits import exit_code
-from prism.cli.failures import print_failure
+from prism.cli.exits import ExitCode, exit_code
+from prism.cli.failures import print_failure, print_problem
 from prism.cli.screen import stderr
 from prism.model.errors import PrismError
 
@@ -50,6 +50,17 @@ def reported() -> Iterator[None]:
         if failures is None or rest is not None:
             raise
         _end(_first(failures))
+
+
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Ends the program with what to install where an import of the block fails."""
+    try:
+        yield
+    except ImportError as error:
+        missing = error.name or str(error)
+        print_problem(stderr(), f"this command needs {missing}", f"pip install 'prism-multicast[{extra}]'")
+        raise typer.Exit(ExitCode.FAILED) from error
 
 
 def _end(error: PrismError) -> NoReturn:

@@ -22,7 +22,7 @@ _HINTS: dict[type[PrismError], str] = {
     AlreadyExists: "--replace takes the identity over; prism get IDENTITY shows what is registered",
     DeadlineExceeded: "ask for less at once, or give it longer with --timeout where the command has it",
     InvalidFilter: "prism explain --where ... shows how a filter is read",
-    NotFound: "prism ls lists what is registered in this namespace (-n chooses another)",
+    NotFound: "prism ls lists what is registered; -n NAME chooses the namespace",
     PluginError: "prism plugins lists the backends that are installed",
     QuotaExceeded: "unregister what isn't needed, or raise the limit in the proxy's configuration",
     Unavailable: "prism serve starts a proxy here; -a HOST:PORT (or PRISM_ADDRESS) names another",

@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from prism._version import __version__
-from prism.cli.connection import reported, run
+from prism.cli.connection import needing, reported, run
 from prism.cli.exits import ExitCode
 from prism.cli.failures import print_problem
 from prism.cli.screen import stderr, stdout
@@ -49,8 +49,11 @@ def serve(
 
     Loopback only by default: 127.0.0.1:7070 for gRPC, 127.0.0.1:7071 for HTTP.
     """
+    with needing("server"):
+        import prism.server.app  # noqa: F401, PLC0415 - gRPC, aiohttp and the like, which only a proxy needs
+        from prism.config import load_config  # noqa: PLC0415
     with reported():
-        settings = _read_config(config)
+        settings = load_config(config)
     if log_level is not None:
         server = dataclasses.replace(settings.server, log_level=log_level.value)
         settings = dataclasses.replace(settings, server=server)
@@ -63,26 +66,18 @@ def demo(
     ] = None,
 ) -> None:
     """Show what Prism does on 28,000 real airports and two proxies, and check every claim. Takes some seconds."""
-    from prism.cli.demo.run import run_demo  # noqa: PLC0415 - loads the data and the proxy
+    with needing("cli"):
+        import airportsdata  # noqa: F401, PLC0415 - so that it is missed before anything is shown
+
+        from prism.cli.demo.run import run_demo  # noqa: PLC0415
+        from prism.server.app import Proxy  # noqa: F401, PLC0415
 
     run(run_demo(stdout(), count))
 
 
-def _read_config(path: Path | None) -> ProxyConfig:
-    try:
-        from prism.config import load_config  # noqa: PLC0415 - only the proxy needs it
-    except ImportError as error:
-        print_problem(stderr(), f"the proxy needs {error.name}", "pip install 'prism-multicast[server]'")
-        raise typer.Exit(ExitCode.FAILED) from error
-    return load_config(path)
-
-
 async def _serve(settings: ProxyConfig, listen: str | None, http: str | None) -> None:
-    try:
-        from prism.server.app import serve as serve_proxy  # noqa: PLC0415 - loads gRPC and aiohttp
-    except ImportError as error:
-        print_problem(stderr(), f"the proxy needs {error.name}", "pip install 'prism-multicast[server]'")
-        raise typer.Exit(ExitCode.FAILED) from error
+    from prism.server.app import serve as serve_proxy  # noqa: PLC0415
+
     try:
         await serve_proxy(settings, listen=listen, http_listen=http, ready=_announce)
     except Unavailable as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ async def _listen(
     heard: Heard, client: Client, identities: list[str], opening: asyncio.Semaphore, attached: asyncio.Event
 ) -> None:
     target = identities[0] if len(identities) == 1 else dict.fromkeys(identities)
-    await opening.acquire()
-    async with client.registry.attach(target, keep=True) as inbox:
-        opening.release()
+    async with AsyncExitStack() as stack:
+        async with opening:
+            inbox = await stack.enter_async_context(client.registry.attach(target, keep=True))
         attached.set()
         async for message in inbox:
             heard.record(message.identity, message.id)
