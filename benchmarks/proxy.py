@@ -1,0 +1,41 @@
+"""A real proxy over the memory backend in a process of its own: `python -m benchmarks.proxy [HOST:PORT]`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+
+from prism.config import load_config
+from prism.server.app import Proxy
+
+from benchmarks.workers import Answer, serve_commands
+
+CONFIG = {
+    "namespaces": [
+        {
+            "name": "bench",
+            "identity_schema": {
+                "region": {"type": "string", "index": True},
+                "room": {"type": "string", "index": True},
+            },
+        }
+    ]
+}
+NAMESPACE = "bench"
+
+
+async def main() -> None:
+    """Serves until the input ends."""
+    listen = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:0"
+    async with Proxy(load_config(CONFIG), listen=listen, http_listen="off") as proxy:
+
+        async def address() -> Answer:
+            gc.collect()
+            return {"address": proxy.address, "streams": proxy.hub.sessions}
+
+        await serve_commands({"address": address})
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,69 @@
+"""Writes docs/benchmarks.md and its pictures from the results that are there: `python -m benchmarks.table`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.harness import Figure, shown
+from benchmarks.plots import draw, figures, results
+from benchmarks.workers import ROOT
+
+DOCS = ROOT / "docs"
+PAGE = DOCS / "benchmarks.md"
+
+INTRODUCTION = """\
+# Benchmarks
+
+`make bench` measures all of this in under eight minutes and writes JSON and pictures to `benchmarks/results/`;
+`.venv/bin/python -m benchmarks.filters` measures one part. This page is written from such a run by
+`.venv/bin/python -m benchmarks.table`.
+
+Numbers from one machine say little about another, and a shared machine drifts by tens of percent within minutes. So
+what is compared is measured alternately in one run, ratios are medians of the rounds' ratios, and the rest are medians.
+"Bare" is the same work with the library alone and nothing of Prism: a grpc.aio server that moves the same bytes.
+
+- **filters**: three clauses over 100,000 documents, beside Python written by hand and beside mongoquery.
+- **enumerate**: all of 100,000 identities through gRPC into client objects, beside bare pages of the same bytes; an
+  indexed filter with 100 hits among 100,000, embedded.
+- **multicast**: to attached identities. Each round is from the call to the last receiver having it, all receipts waited
+  for. Through gRPC the receivers are in another process and share two cores with the proxy: raw readers that count
+  bytes, the same for Prism and for bare, and Prism's client where it says so.
+- **streams**: 20,000 open streams; a proxy killed with 5,000 attached, and another started at its address.
+- **register**: batches by `register_many`; single calls, 64 in flight, beside a unary call that does nothing.
+- **memory**: what a registration, and an attached identity, keeps in the process, embedded.
+- **import_time**: fresh interpreters.
+"""
+
+
+def target(figure: Figure) -> str:
+    """The target as a cell."""
+    return "" if figure.target is None else f"{'≤' if figure.at_most else '≥'} {shown(figure.target)}"
+
+
+def reached(figure: Figure) -> str:
+    """Whether it was reached, as a cell."""
+    return {None: "", True: "yes", False: "**no**"}[figure.reached]
+
+
+def section(name: str, report: dict[str, Any]) -> str:
+    """One report as a table."""
+    rows = [
+        f"| {each.name} | {shown(each.value)} {each.unit} | {target(each)} | {reached(each)} |"
+        for each in figures(report)
+    ]
+    head = ["| figure | median | target | reached |", "|---|---|---|---|"]
+    return "\n".join([f"## {name}", "", *head, *rows, "", f"Measured on {report['environment']}.", ""])
+
+
+def write_page() -> None:
+    """Writes the page and its pictures."""
+    reports = results()
+    pictures = draw(DOCS / "figures")
+    parts = [INTRODUCTION]
+    parts += [f"![{picture.stem}](figures/{picture.name})\n" for picture in pictures]
+    parts += [section(name, report) for name, report in reports.items()]
+    PAGE.write_text("\n".join(parts))
+
+
+if __name__ == "__main__":
+    write_page()
