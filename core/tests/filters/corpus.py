@@ -221,7 +221,7 @@ SAME_VERSIONS = (("1.0", "1.0.0"), ("v1", "1"), ("1.2+build.5", "1.2"), ("0", "0
 NO_VERSIONS = ("", "latest", "1.", ".1", "1..2", "1.0-", "1.0+", "vv1", "1.x", "1 ", "١.٢", "1" * 19, "-1", "1.0-a..b")
 
 # What a filter is refused for: the place and a part of the message.
-REFUSED = (
+REFUSED: tuple[tuple[dict[Any, Any], str, str], ...] = (
     ({"a": None}, "$.a", "exists"),
     ({"a.in": [1, None]}, "$.a.in[1]", "null"),
     ({"a.in": [[1]]}, "$.a.in[0]", "a list"),

@@ -86,14 +86,13 @@ def test_filters_of_one_shape_with_other_constants_stay_apart() -> None:
 
 @pytest.mark.parametrize("text", ["'); import os; ('", "{0}", "{condition}", "\n", '"', "\\", "c0", "__import__"])
 def test_source_holds_no_text_of_the_filter(text: str) -> None:
-    node = And(
-        (
-            Compare(MetadataField((text, text)), Op.EQ, text),
-            Compare(MetadataField((text,)), Op.IN, (text, 5)),
-            Compare(MetadataField((text,)), Op.NE, {text: [text]}),
-        )
+    parts = (
+        Compare(MetadataField((text, text)), Op.EQ, text),
+        Compare(MetadataField((text,)), Op.IN, (text, 5)),
+        Compare(MetadataField((text,)), Op.NE, {text: [text]}),
     )
-    plain = And(tuple(replace(part, field=MetadataField(("k",) * len(part.field.keys))) for part in node.children))  # type: ignore[union-attr]
+    node, one, two = And(parts), MetadataField(("k",)), MetadataField(("k", "k"))
+    plain = And(tuple(replace(part, field=other) for part, other in zip(parts, (two, one, one), strict=True)))
     assert Source(node).condition == Source(plain).condition
     assert compile_filter(node).rows([Record("x", {text: {text: text}})]) == []
 

@@ -73,3 +73,14 @@ def test_bounding_box_of_a_small_circle_is_small() -> None:
     [box] = bounding_box(Near(47, 8, 1000))
     assert box.north - box.south == pytest.approx(0.018, abs=0.001)
     assert box.east - box.west == pytest.approx(0.0264, abs=0.001)
+
+
+@pytest.mark.parametrize(("lat", "radius"), [(70.0, 1.5e6), (-70.0, 1.5e6), (45.0, 4e6), (0.0, 9e6), (85.0, 5e5)])
+def test_bounding_box_is_as_wide_as_the_circle_nearer_to_the_pole(lat: float, radius: float) -> None:
+    angle = radius * 0.999999 / EARTH_RADIUS_M
+    widest = {
+        "lat": degrees(asin(sin(radians(lat)) / cos(angle))),
+        "lon": degrees(asin(sin(angle) / cos(radians(lat)))),
+    }
+    assert is_near(widest, Near(lat, 0.0, radius))
+    assert any(is_within(widest, box) for box in bounding_box(Near(lat, 0.0, radius)))

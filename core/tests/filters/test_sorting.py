@@ -73,8 +73,10 @@ def sign(left: Any, right: Any) -> int:
 @given(sort_orders, st.lists(records, max_size=8, unique_by=lambda row: row.identity))
 @settings(max_examples=200, deadline=None)
 def test_order_is_the_one_described(keys: list[SortKey], rows: list[Record]) -> None:
-    slowly = cmp_to_key(lambda left, right: compare_slowly(tuple(keys), left, right))
-    assert sorted(rows, key=sort_key(keys)) == sorted(rows, key=slowly)
+    def compare(left: Record, right: Record) -> int:
+        return compare_slowly(tuple(keys), left, right)
+
+    assert sorted(rows, key=sort_key(keys)) == sorted(rows, key=cmp_to_key(compare))
 
 
 @given(sort_orders, st.lists(records, min_size=1, max_size=6, unique_by=lambda row: row.identity))

@@ -75,7 +75,9 @@ class Box:
     east: float
 
 
-Operand: TypeAlias = "bool | int | float | str | tuple[Operand | None, ...] | dict[str, Operand | None] | Near | Box"
+Operand: TypeAlias = (
+    "bool | int | float | str | tuple[Operand, ...] | list[Operand | None] | dict[str, Operand | None] | Near | Box"
+)
 """A JSON value (arrays as tuples for `in`, as lists for deep equality), or a region. Never changed once parsed.
 
 For $registered_at, $updated_at and $expires_at: an int, microseconds since the epoch."""

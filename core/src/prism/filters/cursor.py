@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 import orjson
+
 from prism.filters.ast import Node, SortKey
 from prism.filters.mapping import to_mapping
 from prism.filters.plan import normalise
