@@ -1,6 +1,6 @@
 """Generates the Python code of the wire contract into core; `--check` says whether what is committed is current.
 
-    python proto/generate.py [--check]
+python proto/generate.py [--check]
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ await client.registry.unregister(identity="user-alice-session-1")
 async def test_the_python_listing_runs_as_it_stands_and_ends_without_a_word(proxy: Proxy) -> None:
     program = f"import asyncio\nasync def main():\n{textwrap.indent(LISTING, '    ')}\nasyncio.run(main())\n"
     process = await asyncio.create_subprocess_exec(
-        *_python("-X", "dev", "-W", "error", "-c", program),
+        *_python("-W", "error", "-c", program),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=_environment(PRISM_ADDRESS=proxy.address),

@@ -58,7 +58,7 @@ class Subject:
         plugins = pluggy.PluginManager(PROJECT)
         plugins.add_hookspecs(Hooks)
         plugins.register(entry.load())
-        specs = [spec for slots in plugins.hook.prism_slots() for spec in slots]
+        specs: list[SlotSpec] = [spec for slots in plugins.hook.prism_slots() for spec in slots]
         [found] = [spec for spec in specs if spec.slot is kind and spec.type == self.type]
         return found
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 
 from prism.client.buffer import Buffer, GapMark
 from prism.client.events import Disconnected, Draining, InboxEvent, Lost, MessageGap, Reattached
@@ -84,8 +84,8 @@ class Attachments:
         """Opens the first stream and asks for all that is wanted. Answers come to the waiters."""
         self.stream = await self.open_stream()
         self.ask_all(self.stream)
-        self.spawn(self.serve(self.stream))
-        self._timer = self._loop.call_later(self._beat_every, self._beat)
+        self.spawn(partial(self.serve, self.stream))
+        self._schedule_beat()
 
     def ask(self, stream: Stream, wanted: Iterable[Wanted]) -> None:
         """Asks for identities on a stream."""
@@ -105,7 +105,7 @@ class Attachments:
             one.settle(error)
         for stream in (self.stream, self.next):
             if stream is not None and not stream.ended:
-                self.spawn(stream.close())
+                self.spawn(stream.close)
 
     async def stop(self) -> None:
         """Ends streams and tasks."""
@@ -121,15 +121,15 @@ class Attachments:
         if tasks:
             await asyncio.wait(tasks)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         """Runs something until `stop`."""
         task = asyncio.create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except Exception as error:  # noqa: BLE001 - reported: it ends the inbox, and whoever reads it gets it
             failure = InternalError(f"an attached inbox failed: {error!r}")
             failure.__cause__ = error
@@ -285,7 +285,7 @@ class Attachments:
             case session_events.Draining():
                 self.tell(Draining(event.grace / SECOND))
                 if stream is self.stream and self.next is None:
-                    self.spawn(move(self, stream, event.grace / SECOND))
+                    self.spawn(partial(move, self, stream, event.grace / SECOND))
 
     def _on_attached(self, stream: Stream, event: Attachment) -> None:
         stream.handles[event.handle] = event.identity
@@ -299,8 +299,9 @@ class Attachments:
         one.registration_id = event.registration_id
         one.expires_at = event.expires_at
         lifetime = one.lifetime
-        if lifetime is not None:
-            self._beat_every = min(self._beat_every, max(QUICKEST_BEAT, lifetime / 3))
+        if lifetime is not None and lifetime / 3 < self._beat_every > QUICKEST_BEAT:
+            self._beat_every = max(QUICKEST_BEAT, lifetime / 3)
+            self._schedule_beat()
         if one.missed:
             one.missed = False
             self._buffer.mark(GapMark(one.identity))
@@ -373,7 +374,7 @@ class Attachments:
     def _ask_later(self, one: Wanted) -> None:
         self._later.add(one.identity)
         if len(self._later) == 1:
-            self.spawn(self._ask_stragglers())
+            self.spawn(self._ask_stragglers)
 
     async def _ask_stragglers(self) -> None:
         attempt = 2
@@ -395,7 +396,14 @@ class Attachments:
         now = self._loop.time()
         if stream is not None and not stream.ended and now - stream.last_sent > self._beat_every / 2:
             stream.beat()
-        self._timer = self._loop.call_later(self._beat_every * random.uniform(0.8, 1), self._beat)  # noqa: S311
+        self._schedule_beat()
+
+    def _schedule_beat(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self.closing:
+            delay = self._beat_every * random.uniform(0.8, 1)  # noqa: S311 - so that many inboxes don't beat at once
+            self._timer = self._loop.call_later(delay, self._beat)
 
 
 _LOST = {

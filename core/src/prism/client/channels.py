@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any
+
+# gRPC writes a line to stderr for each connection that a proxy ends; what matters of it is raised as an error.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 import grpc
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -16,11 +16,14 @@ from prism.model.time import Micros
 from prism.sessions import events
 from prism.sessions.events import SessionEvent
 from prism.v1 import attach_pb2 as pb
-from prism.wire.errors import from_parts
+from prism.wire.errors import cut, from_parts
 from prism.wire.times import ttl_to_wire
 
 if TYPE_CHECKING:
     from prism.client.channels import Connection, Connections
+
+SHOWN_BYTES = 512
+"""Bytes of an identity that AttachRefused names at most."""
 
 END = cast("Any", grpc.aio).EOF
 _ONLY = [0]
@@ -32,7 +35,7 @@ _AT_MOST_ONCE = DeliverySemantics.AT_MOST_ONCE
 class GrpcLink:
     """See `prism.client.link.Link` for its methods."""
 
-    __slots__ = ("_call", "_closed", "_connection", "_connections", "_first", "_namespace", "_turn")
+    __slots__ = ("_call", "_closed", "_connection", "_connections", "_first", "_long", "_namespace", "_turn")
 
     def __init__(self, connections: Connections, namespace: str) -> None:
         self._connections = connections
@@ -40,6 +43,7 @@ class GrpcLink:
         self._connection: Connection | None = None
         self._call: Any = None
         self._first = True
+        self._long: dict[str, str] = {}
         self._turn = False
         self._closed = False
 
@@ -55,6 +59,9 @@ class GrpcLink:
 
     async def attach(self, items: Sequence[AttachItem]) -> Sequence[SessionEvent]:
         """See Link; everything comes by `receive`."""
+        for item in items:
+            if len(item.identity) > SHOWN_BYTES // 4:  # it may be refused, and named in a shortened form then
+                self._long[cut(item.identity, SHOWN_BYTES)] = item.identity
         await self._write(pb.AttachRequest(attach=[_item(item) for item in items]))
         return ()
 
@@ -86,7 +93,7 @@ class GrpcLink:
         if self._turn:
             self._end_turn()
             self._connections.reached = True
-        return [_event(event) for event in response.events]
+        return [_event(event, self._long) for event in response.events]
 
     def handed_over(self, events: Sequence[SessionEvent]) -> None:
         """A proxy counts a message when it was written."""
@@ -141,7 +148,7 @@ def _item(item: AttachItem) -> pb.AttachIdentity:
     )
 
 
-def _event(event: pb.AttachEvent) -> SessionEvent:
+def _event(event: pb.AttachEvent, long: Mapping[str, str]) -> SessionEvent:
     match event.WhichOneof("kind"):
         case "delivery":
             return _delivery(event.delivery)
@@ -153,7 +160,7 @@ def _event(event: pb.AttachEvent) -> SessionEvent:
         case "refused":
             r = event.refused
             problems = tuple(Violation(problem.field, problem.description) for problem in r.problems)
-            return events.Refused(r.identity, from_parts(r.code, r.message, r.reason, problems))
+            return events.Refused(long.get(r.identity, r.identity), from_parts(r.code, r.message, r.reason, problems))
         case "detached":
             return events.Detached(event.detached.identity, event.detached.handle)
         case "lost":

@@ -53,11 +53,10 @@ class Identity:
 
     __slots__ = ("_columns", "_index", "_metadata")
 
-    _metadata: dict[str, Any]
-
     def __init__(self, columns: Columns, index: int) -> None:
         self._columns = columns
         self._index = index
+        self._metadata: dict[str, Any] | None = None
 
     @property
     def identity(self) -> str:
@@ -71,12 +70,10 @@ class Identity:
         Raises:
             LookupError: it was read with `include_metadata=False`.
         """
-        try:
-            return self._metadata
-        except AttributeError:
-            pass
-        self._metadata = document = json.decode(self.metadata_json)
-        return document  # type: ignore[no-any-return]
+        document = self._metadata
+        if document is None:
+            self._metadata = document = json.decode(self.metadata_json)
+        return document
 
     @property
     def metadata_json(self) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prism.client.events import Reattached
@@ -49,7 +50,7 @@ async def _attach_all(attachments: Attachments, new: Stream) -> bool:
     """Whether the new stream carries at least some of the identities; the others are asked for again later."""
     attachments.next = new
     attachments.ask_all(new)
-    attachments.spawn(attachments.serve(new))
+    attachments.spawn(partial(attachments.serve, new))
     await new.answered.wait()
     if attachments.next is not new or new.ended:
         return False  # its reader has put everything back, or goes on with it as the current one

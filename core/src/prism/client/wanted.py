@@ -82,4 +82,5 @@ class Wanted:
                 waiter.set_result(None)
             else:
                 waiter.set_exception(error)
+                waiter.exception()  # nobody may be waiting any more
         return True

@@ -11,9 +11,10 @@ from prism.model.json import describe
 from prism.schema.place import Mistake, Place
 
 if TYPE_CHECKING:
-    from prism.plugins.spec import SlotSpec
     from pydantic import BaseModel
     from pydantic_core import ErrorDetails
+
+    from prism.plugins.spec import SlotSpec
 
 _SECRET_WORDS = ("pass", "secret", "token", "key", "cred", "auth", "url", "dsn", "connection", "server", "broker")
 

@@ -13,8 +13,9 @@ from prism.plugins.spec import SlotKind, SlotSpec
 from prism.slots.context import IndexedField, QueuePolicy, SlotContext
 
 if TYPE_CHECKING:
-    from prism.schema import IdentitySchema
     from pydantic import BaseModel
+
+    from prism.schema import IdentitySchema
 
 
 @dataclass(frozen=True, slots=True)

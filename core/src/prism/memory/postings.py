@@ -136,7 +136,13 @@ class FieldIndex:
     def add(self, record: Record) -> None:
         """Files a record by its document."""
         value = self._value(record.document)
-        self._file(value_key(value), value, record)
+        key = value_key(value)
+        held = self._postings.get(key)
+        if held.__class__ is Posting and value.__class__ is not list:  # most are: spared the general way
+            held[record.identity] = record
+            held.in_order = False
+        else:
+            self._file(key, value, record)
         self._total += 1
 
     def remove(self, record: Record) -> None:

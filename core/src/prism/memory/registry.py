@@ -134,7 +134,7 @@ class MemoryRegistry(MemorySlot[Table], RegistryBackend):
         for i in range(0, len(renewals), CHUNK):
             await turns.rest()
             now = table.now()
-            outcomes += [table.renew(renewal, now) for renewal in renewals[i : i + CHUNK]]
+            outcomes += table.renew(renewals[i : i + CHUNK], now)
         return outcomes
 
     async def pop_expired(self, limit: int) -> list[Registration]:
