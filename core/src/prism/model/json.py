@@ -90,7 +90,8 @@ def _datetime(value: datetime, place: str, problems: list[Violation]) -> str | N
 
 def encode(document: object) -> bytes:
     """The canonical bytes of a normalised value (compact, UTF-8, keys in their given order)."""
-    return orjson.dumps(document)
+    # A copy: what orjson returns keeps the buffer it was written into, kilobytes for a short text.
+    return memoryview(orjson.dumps(document)).tobytes()
 
 
 def decode(data: bytes) -> Any:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
-import orjson
-
 from prism.model import json
 from prism.model.errors import InvalidArgument, Violation
 
@@ -69,14 +67,14 @@ def encode_content(content: Content, content_type: str | None = None) -> tuple[b
     plain = json.normalise(content, "message", problems)
     if problems:
         raise InvalidArgument.of(problems)
-    return orjson.dumps(plain), content_type or JSON_TYPE
+    return json.encode(plain), content_type or JSON_TYPE
 
 
 def decode_content(payload: bytes, content_type: str) -> object:
     """The inverse of `encode_content`: a JSON value, text, or the bytes themselves."""
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == JSON_TYPE or media_type.endswith("+json"):
-        return orjson.loads(payload)
+        return json.decode(payload)
     if media_type.startswith("text/"):
         return payload.decode()
     return payload
