@@ -12,7 +12,7 @@ from benchmarks.table import write_page
 from benchmarks.workers import ROOT
 
 NAMES = ("import_time", "filters", "memory", "register", "enumerate", "multicast", "streams")
-LIMIT = 240
+LIMIT = 300
 """Seconds that one of them may take."""
 
 

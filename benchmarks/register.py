@@ -95,7 +95,7 @@ async def main() -> None:
     with Worker("proxy") as proxy, Worker("bare_server") as bare:
         address, bare_address = (worker.ask("address")["address"] for worker in (proxy, bare))
         await batches(report, address, 2_000 if small else 50_000, 2 if small else 5)
-        await one_by_one(report, address, bare_address, 500 if small else 5_000, 2 if small else 7)
+        await one_by_one(report, address, bare_address, 500 if small else 3_000, 2 if small else 5)
     report.write()
 
 

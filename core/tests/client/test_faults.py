@@ -10,7 +10,7 @@ from typing import Any
 from prism import Client, Message, Status
 from prism.config import ProxyConfig, load_config
 from prism.server.app import OFF, Proxy
-from support.proxies import shared_memory
+from support.proxies import eventually, shared_memory
 
 RECEIVERS = 12
 OUTSIDERS = 3
@@ -86,10 +86,10 @@ async def test_killing_proxies_loses_nothing_stored_and_reaches_nobody_else() ->
             number += 1
             await hosting.start()
 
-        async with asyncio.timeout(60):
-            for identity, wanted in stored.items():
-                while {message.id for message in seen[identity]} < wanted:
-                    await asyncio.sleep(0.02)
+        await eventually(
+            lambda: all(wanted <= {message.id for message in seen[identity]} for identity, wanted in stored.items()),
+            seconds=60,
+        )
         for reader in readers:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)

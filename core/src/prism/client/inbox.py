@@ -139,7 +139,7 @@ class Inbox:
             arrival = await self._buffer.take()
             if arrival is None:
                 raise StopAsyncIteration
-            self._current = arrival.messages(self._buffer.gaps)
+            self._current = iter(arrival.messages(self._buffer.gaps))
 
     async def batches(self, size: int = 1_000) -> AsyncIterator[list[Message]]:
         """The messages in lists of what is there, at most about `size`: the quickest way to read many."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from prism.client.stream import Stream
     from prism.client.ttl import Seconds
     from prism.model.message import Message as Sent
+
+_UNREAD = object()
 
 
 class Arrival:
@@ -31,8 +33,13 @@ class Arrival:
         self.tags = tags
         self.attempts = attempts
 
-    def messages(self, gaps: set[str]) -> Iterator[Message]:
+    def messages(self, gaps: set[str]) -> Iterable[Message]:
         """A message per identity; those in `gaps` are marked, and taken out of it."""
+        if gaps or self.tags:
+            return self._special(gaps)
+        return [Message(self, identity, 0, 1, False) for identity in self.identities]
+
+    def _special(self, gaps: set[str]) -> Iterator[Message]:
         if not self.tags:
             for identity in self.identities:
                 yield Message(self, identity, 0, 1, bool(gaps) and _took(gaps, identity))
@@ -58,11 +65,10 @@ class Message:
 
     __slots__ = ("_arrival", "_content", "_tag", "attempt", "gap_before", "identity")
 
-    _content: Any
-
     def __init__(self, arrival: Arrival, identity: str, tag: int, attempt: int, gap_before: bool) -> None:
         self._arrival = arrival
         self._tag = tag
+        self._content: Any = _UNREAD
         self.identity = identity
         """Whom it is for."""
         self.attempt = attempt
@@ -102,12 +108,9 @@ class Message:
         Raises:
             ValueError: the payload isn't what its content type says.
         """
-        try:
-            return self._content
-        except AttributeError:
-            pass
-        self._content = content = decode_content(self.payload, self.content_type)
-        return content
+        if self._content is _UNREAD:
+            self._content = decode_content(self.payload, self.content_type)
+        return self._content
 
     def json(self) -> Any:
         """The payload decoded as JSON, afresh. Raises ValueError where it isn't JSON."""
