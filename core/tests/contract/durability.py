@@ -1,11 +1,5 @@
-"""The durability contract as one class: derive from it and override the fixture `subject`."""
+"""Stands in for `prism_conformance.durability`, where this lives."""
 
-from __future__ import annotations
+from prism_conformance.durability import DurabilityContract
 
-from .durability_leases import LeaseContract
-from .durability_losses import LossContract
-from .durability_queues import QueueContract
-
-
-class DurabilityContract(QueueContract, LeaseContract, LossContract):
-    """All that a DurabilityBackend owes the core."""
+__all__ = ["DurabilityContract"]

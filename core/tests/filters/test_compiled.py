@@ -12,9 +12,8 @@ from prism.filters.compiled import compile_filter
 from prism.filters.parse import parse
 from prism.filters.record import Record
 from prism.filters.reference import matches
-
-from .meetings import Meetings
-from .strategies import filters, records
+from prism_conformance.filters.meetings import Meetings
+from prism_conformance.filters.strategies import filters, records
 
 seeds = st.integers(0, 2**64)
 

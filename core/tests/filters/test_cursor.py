@@ -14,8 +14,7 @@ from prism.filters.record import Record
 from prism.filters.sorting import parse_sort, seek_key, sort_key, sort_values
 from prism.model.errors import InvalidArgument, LimitExceeded
 from prism.model.limits import Limits
-
-from .strategies import records, sort_orders
+from prism_conformance.filters.strategies import records, sort_orders
 
 NODE = parse({"room": "x"})
 SORT = parse_sort(["a desc", "b"], Limits())

@@ -8,8 +8,7 @@ from prism.filters.compiled import compile_filter
 from prism.filters.parse import parse
 from prism.filters.record import Record
 from prism.filters.reference import matches
-
-from .corpus import CASES, NO_VERSIONS, RECORD, SAME_VERSIONS, VERSIONS, Case
+from prism_conformance.filters.corpus import CASES, NO_VERSIONS, RECORD, SAME_VERSIONS, VERSIONS, Case
 
 RELATIONS = ((Op.LT, "<"), (Op.LTE, "<="), (Op.GT, ">"), (Op.GTE, ">="))
 

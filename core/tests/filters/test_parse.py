@@ -15,9 +15,8 @@ from prism.filters.operands import compare
 from prism.filters.parse import check, parse, parse_json
 from prism.model.errors import InvalidFilter, LimitExceeded
 from prism.model.limits import Limits
-
-from .corpus import CASES, REFUSED, Case
-from .strategies import written_filters
+from prism_conformance.filters.corpus import CASES, REFUSED, Case
+from prism_conformance.filters.strategies import written_filters
 
 ROOMY = replace(Limits(), filter_depth=40, filter_clauses=200)
 

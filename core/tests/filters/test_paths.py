@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from prism.filters.ast import Field, MetadataField, Op, RecordField
 from prism.filters.paths import format_key, format_path, parse_path, split_operator
 from prism.model.errors import InvalidFilter
-
-from .strategies import keys
+from prism_conformance.filters.strategies import keys
 
 any_key = keys | st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 metadata_fields = st.lists(any_key, min_size=1, max_size=5).map(lambda path: MetadataField(tuple(path)))

@@ -12,9 +12,8 @@ from prism.filters.reference import matches
 from prism.filters.sorting import parse_sort
 from prism.model.errors import InternalError
 from prism.model.limits import Limits
-
-from .meetings import Meetings
-from .strategies import filters
+from prism_conformance.filters.meetings import Meetings
+from prism_conformance.filters.strategies import filters
 
 
 def nodes(node: Node) -> list[Node]:

@@ -14,9 +14,8 @@ from prism.filters.sorting import format_sort, parse_sort, seek_key, sort_key, s
 from prism.filters.versions import version_key
 from prism.model.errors import InvalidArgument, LimitExceeded
 from prism.model.limits import Limits
-
-from .corpus import NO_VERSIONS, VERSIONS
-from .strategies import records, sort_orders
+from prism_conformance.filters.corpus import NO_VERSIONS, VERSIONS
+from prism_conformance.filters.strategies import records, sort_orders
 
 A = MetadataField(("a",))
 RANKS = {"boolean": 0, "number": 1, "string": 2, "array": 3, "object": 3}

@@ -10,7 +10,7 @@ from prism.model.message import DeliverySemantics
 from prism.model.operations import Default
 from prism.model.time import SECOND
 from prism.v1 import registry_pb2 as pb
-from prism.wire.identities import fill_identity, fitting, slices, to_page
+from prism.wire.identities import fill_identity, fitting, page_bytes, slices, to_page
 from prism.wire.multicast import (
     append_statuses,
     semantics_from_wire,
@@ -83,6 +83,17 @@ def test_the_last_page_has_no_cursor_and_metadata_can_be_left_out():
     page = to_page([registration()], include_metadata=False)
     assert not page.HasField("next_cursor")
     assert not page.metadata_json
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 500])
+@pytest.mark.parametrize("include_metadata", [True, False])
+@pytest.mark.parametrize("cursor", [None, "next"])
+def test_a_page_encoded_by_columns_is_the_page(count, include_metadata, cursor):
+    rows = [
+        registration(f"é-{i}", address="p" if i % 3 else "", expires_at=None if i % 2 else T + i) for i in range(count)
+    ]
+    encoded = page_bytes(rows, cursor, include_metadata=include_metadata)
+    assert pb.IdentityPage.FromString(encoded) == to_page(rows, cursor, include_metadata=include_metadata)
 
 
 @pytest.mark.parametrize("limit", [500, 5_000, 100_000])

@@ -51,6 +51,7 @@ class Attachments:
         self.tell = tell
         self._reached = reached
         self._established = False
+        self._interrupted = False
         self._absence = Absence(tell)
         self._answers = Answers(self, buffer, self._absence)
         self._heartbeat: Heartbeat | None = None
@@ -67,10 +68,11 @@ class Attachments:
         self.spawn(partial(self.serve, self.stream))
         self._heartbeat = Heartbeat(lambda: self.stream)
 
-    def keep_up_with(self, lifetime: float | None) -> None:
-        """An identity was attached that stays registered for so many seconds without a heartbeat."""
+    def attached(self, one: Wanted) -> None:
+        """An identity was attached: the connection works, and the heartbeat has to be quick enough for it."""
+        self._interrupted = False
         if self._heartbeat is not None:
-            self._heartbeat.keep_up_with(lifetime)
+            self._heartbeat.keep_up_with(one.lifetime)
 
     def ask(self, stream: Stream, wanted: Iterable[Wanted]) -> None:
         """Asks for identities on a stream."""
@@ -223,7 +225,8 @@ class Attachments:
             if one.waiter is None:
                 one.missed = True
         self._absence.began(one.identity for one in self.wanted.values() if one.waiter is None)
-        if self._established and stream.failure is None:
+        if self._established and not self._interrupted:
+            self._interrupted = True
             self.tell(Disconnected(error))
 
     def _abandon_leaving(self) -> None:

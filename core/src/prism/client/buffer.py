@@ -36,7 +36,7 @@ class Buffer:
         self._entries: deque[Arrival | GapMark] = deque()
         self._messages = 0
         self._bytes = 0
-        self._arrived = asyncio.Event()
+        self._readers: list[asyncio.Future[None]] = []
         self._room = asyncio.Event()
         self._room.set()
         self._ended = False
@@ -52,14 +52,15 @@ class Buffer:
         self._bytes += len(arrival.message.payload)
         if not self._ended and (self._messages >= self._prefetch or self._bytes >= BUFFERED_BYTES):
             self._room.clear()
-        self._arrived.set()
+        if self._readers:
+            self._wake()
 
     def mark(self, gap: GapMark) -> None:
         """Notes a gap."""
         if self._discarding:
             return
         self._entries.append(gap)
-        self._arrived.set()
+        self._wake()
 
     @property
     def full(self) -> bool:
@@ -98,16 +99,28 @@ class Buffer:
                 if self._error is not None:
                     raise self._error
                 return None
-            self._arrived.clear()
-            await self._arrived.wait()
+            reader = asyncio.get_running_loop().create_future()
+            self._readers.append(reader)
+            try:
+                await reader
+            except BaseException:
+                if reader in self._readers:
+                    self._readers.remove(reader)
+                raise
 
     def end(self, error: BaseException | None = None) -> None:
         """Nothing comes any more. The first end counts."""
         if not self._ended:
             self._ended = True
             self._error = error
-        self._arrived.set()
+        self._wake()
         self._room.set()
+
+    def _wake(self) -> None:
+        readers, self._readers = self._readers, []
+        for reader in readers:
+            if not reader.done():
+                reader.set_result(None)
 
     def discard(self) -> None:
         """Throws away what waits and what still comes: the application has left."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 import grpc
 
 from prism.client.calling import failure_of
+from prism.client.delivered import Delivered
+from prism.client.link import StreamEvent
 from prism.model.errors import InternalError, Unavailable, Violation
-from prism.model.message import DeliverySemantics, Message
 from prism.model.operations import AttachItem, Attachment
 from prism.model.time import Micros
 from prism.sessions import events
@@ -26,10 +27,8 @@ SHOWN_BYTES = 512
 """Bytes of an identity that AttachRefused names at most."""
 
 END = cast("Any", grpc.aio).EOF
-_ONLY = [0]
+_ONLY = (0,)
 """The handles of a delivery that names none: the one identity of the stream."""
-_AT_LEAST_ONCE = DeliverySemantics.AT_LEAST_ONCE
-_AT_MOST_ONCE = DeliverySemantics.AT_MOST_ONCE
 
 
 class GrpcLink:
@@ -57,7 +56,7 @@ class GrpcLink:
         self._connection = self._connections.for_stream()
         self._call = self._connection.attach()
 
-    async def attach(self, items: Sequence[AttachItem]) -> Sequence[SessionEvent]:
+    async def attach(self, items: Sequence[AttachItem]) -> Sequence[StreamEvent]:
         """See Link; everything comes by `receive`."""
         for item in items:
             if len(item.identity) > SHOWN_BYTES // 4:  # it may be refused, and named in a shortened form then
@@ -78,7 +77,7 @@ class GrpcLink:
         """See Link."""
         await self._write(pb.AttachRequest())
 
-    async def receive(self) -> Sequence[SessionEvent]:
+    async def receive(self) -> Sequence[StreamEvent]:
         """See Link."""
         try:
             response = await self._call.read()
@@ -93,9 +92,12 @@ class GrpcLink:
         if self._turn:
             self._end_turn()
             self._connections.reached = True
-        return [_event(event, self._long) for event in response.events]
+        return [
+            _delivery(event.delivery) if event.HasField("delivery") else _event(event, self._long)
+            for event in response.events
+        ]
 
-    def handed_over(self, events: Sequence[SessionEvent]) -> None:
+    def handed_over(self, events: Sequence[StreamEvent]) -> None:
         """A proxy counts a message when it was written."""
 
     def leave(self) -> None:
@@ -150,8 +152,6 @@ def _item(item: AttachItem) -> pb.AttachIdentity:
 
 def _event(event: pb.AttachEvent, long: Mapping[str, str]) -> SessionEvent:
     match event.WhichOneof("kind"):
-        case "delivery":
-            return _delivery(event.delivery)
         case "attached":
             a = event.attached
             return Attachment(
@@ -173,10 +173,14 @@ def _event(event: pb.AttachEvent, long: Mapping[str, str]) -> SessionEvent:
             raise InternalError("the proxy sent an event that this client doesn't know; update the client")
 
 
-def _delivery(delivery: pb.Delivery) -> events.Delivery:
+def _delivery(delivery: pb.Delivery) -> Delivered:
     sent = delivery.message
-    tags = list(delivery.tags)
-    message = Message(
-        sent.message_id, sent.payload, sent.content_type, sent.sent_at_us, _AT_LEAST_ONCE if tags else _AT_MOST_ONCE
+    return Delivered(
+        sent.message_id,
+        sent.payload,
+        sent.content_type,
+        sent.sent_at_us,
+        delivery.handles or _ONLY,
+        delivery.tags,
+        delivery.attempts,
     )
-    return events.Delivery(message, list(delivery.handles) or _ONLY, tags, list(delivery.attempts))

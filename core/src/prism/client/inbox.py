@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DEFAULT_PREFETCH = 1_000
+PARTING = 3.0
+"""Seconds that leaving takes at most where the stream is lost, to remove registrations by a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,9 +291,11 @@ class Inbox:
         if not beats or self._transport is None:
             return
         try:
-            await self._transport.unregister(beats)
-        except PrismError as error:
-            logger.warning("%d identities stay registered until their TTL: %s", len(beats), error)
+            async with asyncio.timeout(PARTING):
+                await self._transport.unregister(beats)
+        except (PrismError, TimeoutError) as error:
+            why = str(error) or f"no proxy answered within {PARTING:g} s"
+            logger.warning("%d identities stay registered until their TTL: %s", len(beats), why)
 
     def _mine(self, identity: str) -> Wanted:
         one = self._open_attachments().wanted.get(identity)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
+from prism.client.delivered import Delivered
 from prism.model.operations import AttachItem
 from prism.model.time import Micros
 from prism.sessions.events import SessionEvent
+
+StreamEvent: TypeAlias = "SessionEvent | Delivered"
+"""What a stream brings: a session's events, deliveries in either shape."""
 
 
 class Link(Protocol):
@@ -19,7 +23,7 @@ class Link(Protocol):
     async def open(self) -> None:
         """Gets ready; may wait its turn. Nothing has to be reached yet."""
 
-    async def attach(self, items: Sequence[AttachItem]) -> Sequence[SessionEvent]:
+    async def attach(self, items: Sequence[AttachItem]) -> Sequence[StreamEvent]:
         """Asks to attach. Returns what is known at once; the rest comes by `receive`."""
 
     async def detach(self, identities: Sequence[str], *, keep: bool) -> None:
@@ -31,10 +35,10 @@ class Link(Protocol):
     async def touch(self) -> None:
         """Says that the application lives."""
 
-    async def receive(self) -> Sequence[SessionEvent]:
+    async def receive(self) -> Sequence[StreamEvent]:
         """What is next, in order; empty when the other side ended the stream."""
 
-    def handed_over(self, events: Sequence[SessionEvent]) -> None:
+    def handed_over(self, events: Sequence[StreamEvent]) -> None:
         """What `receive` returned is in the application's hands."""
 
     def leave(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,9 @@ from prism.model.message import decode_content
 from prism.model.time import to_datetime
 
 if TYPE_CHECKING:
+    from prism.client.delivered import Sent
     from prism.client.stream import Stream
     from prism.client.ttl import Seconds
-    from prism.model.message import Message as Sent
 
 _UNREAD = object()
 
@@ -25,7 +25,7 @@ class Arrival:
     __slots__ = ("attempts", "identities", "message", "stream", "tags")
 
     def __init__(
-        self, stream: Stream, message: Sent, identities: list[str], tags: list[int], attempts: list[int]
+        self, stream: Stream, message: Sent, identities: list[str], tags: Sequence[int], attempts: Sequence[int]
     ) -> None:
         self.stream = stream
         self.message = message

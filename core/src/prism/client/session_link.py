@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from prism.client.link import StreamEvent
 from prism.model.errors import PrismError, Unavailable
 from prism.model.operations import AttachItem
 from prism.model.time import Micros
@@ -27,7 +28,7 @@ class SessionLink:
         """Opens the session."""
         self._session = await self._hub.open(self._namespace)
 
-    async def attach(self, items: Sequence[AttachItem]) -> Sequence[SessionEvent]:
+    async def attach(self, items: Sequence[AttachItem]) -> Sequence[StreamEvent]:
         """Outcomes come by `receive`, unless the items are refused as a whole."""
         try:
             await self._open_session().attach(items)
@@ -50,13 +51,13 @@ class SessionLink:
         """See Link."""
         self._open_session().touch()
 
-    async def receive(self) -> Sequence[SessionEvent]:
+    async def receive(self) -> Sequence[StreamEvent]:
         """See Link."""
         return await self._open_session().take()
 
-    def handed_over(self, events: Sequence[SessionEvent]) -> None:
+    def handed_over(self, events: Sequence[StreamEvent]) -> None:
         """See Link."""
-        self._open_session().handed_over(events)
+        self._open_session().handed_over(cast("Sequence[SessionEvent]", events))
 
     def leave(self) -> None:
         """There is no other proxy."""

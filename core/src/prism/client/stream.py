@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from prism.client.link import Link
+from prism.client.link import Link, StreamEvent
 from prism.model.errors import PrismError
 from prism.model.operations import AttachItem
 from prism.model.time import Micros
-from prism.sessions.events import SessionEvent
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +55,7 @@ class Stream:
         "unanswered",
     )
 
-    def __init__(self, link: Link, on_events: Callable[[Stream, Sequence[SessionEvent]], None]) -> None:
+    def __init__(self, link: Link, on_events: Callable[[Stream, Sequence[StreamEvent]], None]) -> None:
         self.link = link
         self.handles: dict[int, str] = {}
         """The identities attached on it, by what stands for them."""

@@ -16,7 +16,7 @@ from prism.server import requests
 from prism.server.calls import Context
 from prism.v1 import registry_pb2 as pb
 from prism.wire.errors import STATUS_BYTES, to_status
-from prism.wire.identities import PAGE_BYTES, fill_identity, row_bytes, slices, to_page
+from prism.wire.identities import PAGE_BYTES, fill_identity, page_bytes, row_bytes, slices, to_page
 from prism.wire.multicast import to_response
 from prism.wire.times import fill_timestamp, ttl_from_wire
 
@@ -97,8 +97,8 @@ class Servicer:
             async for page in pages:
                 *parts, last = slices(page.registrations)
                 for part in parts:
-                    await context.write(to_page(part, include_metadata=keep).SerializeToString())
-                await context.write(to_page(last, page.next_cursor, include_metadata=keep).SerializeToString())
+                    await context.write(page_bytes(part, include_metadata=keep))
+                await context.write(page_bytes(last, page.next_cursor, include_metadata=keep))
 
     async def count(self, request: pb.CountRequest) -> pb.CountResponse:
         """How many match."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from array import array
 from collections.abc import Iterator, Sequence
 
 from prism.model.identity import Registration
@@ -44,6 +46,59 @@ def to_page(
         attached=[bool(r.address) for r in registrations],
         next_cursor=next_cursor,
     )
+
+
+def page_bytes(
+    registrations: Sequence[Registration], next_cursor: str | None = None, *, include_metadata: bool = True
+) -> bytes:
+    """What `to_page` gives, encoded; several times quicker, because the numbers are put in as blocks."""
+    page = IdentityPage(
+        identities=[r.identity for r in registrations],
+        metadata_json=[r.metadata_json for r in registrations] if include_metadata else (),
+        next_cursor=next_cursor,
+    )
+    return b"".join(
+        (
+            page.SerializeToString(),
+            _numbers(_REGISTERED_AT, [r.registered_at for r in registrations]),
+            _numbers(_UPDATED_AT, [r.updated_at for r in registrations]),
+            _numbers(_EXPIRES_AT, [r.expires_at or 0 for r in registrations]),
+            _numbers(_REVISIONS, [r.revision for r in registrations]),
+            _packed(_ATTACHED, bytes([1 if r.address else 0 for r in registrations])),
+        )
+    )
+
+
+def _numbers(tag: bytes, values: Sequence[int]) -> bytes:
+    column = array("q", values)
+    if sys.byteorder == "big":
+        column.byteswap()
+    return _packed(tag, column.tobytes())
+
+
+def _packed(tag: bytes, content: bytes) -> bytes:
+    """A packed repeated field: its tag, the length as a varint, the block."""
+    length = len(content)
+    if not length:
+        return b""
+    size = bytearray()
+    while length > 127:
+        size.append(length & 127 | 128)
+        length >>= 7
+    size.append(length)
+    return tag + size + content
+
+
+def _tag(name: str) -> bytes:
+    """The tag of a packed field below number 16."""
+    return bytes([IdentityPage.DESCRIPTOR.fields_by_name[name].number << 3 | 2])
+
+
+_REGISTERED_AT = _tag("registered_at_us")
+_UPDATED_AT = _tag("updated_at_us")
+_EXPIRES_AT = _tag("expires_at_us")
+_REVISIONS = _tag("revisions")
+_ATTACHED = _tag("attached")
 
 
 def fitting(registrations: Sequence[Registration], limit: int = PAGE_BYTES) -> int:
