@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from environment import BUILD, CONSTRAINTS, ROOT, development_tools, distributions
+from environment import BUILD, CONSTRAINTS, ROOT, development_tools, editable
 
 HEADER = "# What `make test` installs, exactly. Written by `make constraints`.\n"
 
@@ -18,10 +18,8 @@ def main() -> None:
         python = Path(folder) / "bin" / "python"
         pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        projects = [f"{path}[server,cli]" if path.name == "core" else str(path) for path in distributions()]
-        editable = [part for project in projects for part in ("--editable", project)]
         subprocess.run([*pip, "install", "--quiet", "--upgrade", "pip"], check=True)
-        subprocess.run([*pip, "install", "--quiet", *BUILD, *development_tools(), *editable], check=True, cwd=ROOT)
+        subprocess.run([*pip, "install", "--quiet", *BUILD, *development_tools(), *editable()], check=True, cwd=ROOT)
         freeze = [*pip, "list", "--format=freeze", "--exclude-editable"]
         listed = subprocess.run(freeze, check=True, capture_output=True, text=True).stdout
     CONSTRAINTS.write_text(HEADER + listed)

@@ -65,6 +65,19 @@ def development_tools() -> list[str]:
     return list(groups["dev"])
 
 
+def editable() -> list[str]:
+    """What pip needs to install every distribution from its folder, with all its extras."""
+    import tomllib  # noqa: PLC0415 - as above
+
+    arguments = []
+    for folder in distributions():
+        project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+        extras = ",".join(project.get("optional-dependencies", {}))
+        place = f"./{folder.relative_to(ROOT).as_posix()}"
+        arguments += ["--editable", f"{place}[{extras}]" if extras else place]
+    return arguments
+
+
 def install(level: str) -> None:
     """Makes the environment where it isn't one, and installs. The build tools first: nothing is built in isolation."""
     made = VENV / ".made"
@@ -78,9 +91,7 @@ def install(level: str) -> None:
         pip("--no-build-isolation", "--editable", "core[cli]")
         return
     pip(*BUILD, *development_tools())
-    extras = {"core": "core[server,cli]"}
-    wanted = [extras.get(folder.name, folder.relative_to(ROOT).as_posix()) for folder in distributions()]
-    pip("--no-build-isolation", *(part for name in wanted for part in ("--editable", f"./{name}")))
+    pip("--no-build-isolation", *editable())
 
 
 def ready(level: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+from prism.server.garbage import relax_collector
 
 from benchmarks.documents import pages
 from benchmarks.workers import Answer, serve_commands
@@ -93,6 +94,7 @@ async def main() -> None:
     server.add_generic_rpc_handlers((handler,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
+    relax_collector()  # as the proxy does
 
     async def address() -> Answer:
         return {"address": f"127.0.0.1:{port}"}

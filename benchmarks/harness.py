@@ -101,7 +101,13 @@ class Report:
         RESULTS.mkdir(exist_ok=True)
         path = RESULTS / f"{self.name}.json"
         figures = [{**asdict(figure), "reached": figure.reached} for figure in self.figures]
-        document = {"name": self.name, "environment": environment(), "figures": figures, "rounds": self.rounds}
+        document = {
+            "name": self.name,
+            "environment": environment(),
+            "quick": quick(),
+            "figures": figures,
+            "rounds": self.rounds,
+        }
         path.write_text(json.dumps(document, indent=1) + "\n")
         return path
 

@@ -16,6 +16,7 @@ from prism.coordinator.coordinator import Coordinator
 from prism.model.errors import PrismError
 from prism.model.operations import AttachItem, MulticastCommand
 from prism.model.time import SECOND
+from prism.server.garbage import relax_collector
 from prism.sessions.events import Delivery
 from prism.sessions.hub import Hub
 from prism.sessions.session import Session
@@ -64,6 +65,7 @@ async def in_process(report: Report, sessions: int, each: int, rounds: int, targ
             outcomes = await session.attach(items)
             assert not any(isinstance(outcome, PrismError) for outcome in outcomes), outcomes
             opened.append((session, tasks.create_task(Reader.run(session))))
+        relax_collector()  # as `prism serve` does
 
         async def send() -> float:
             Reader.expect(total)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure as Canvas
 from benchmarks.harness import RESULTS, Figure
 
 OURS, BARE, TARGET = "#2f6f9f", "#b8bfc6", "#b5452c"
+TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 
 
 def results() -> dict[str, dict[str, Any]]:
@@ -51,6 +52,9 @@ def _against_targets(promised: Sequence[Figure], path: Path) -> Path:
     axes.barh([figure.name for figure in promised], scores, color=[OURS if score >= 1 else TARGET for score in scores])
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log")
+    axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axes.minorticks_off()
+    axes.set_xlim(min(*scores, 0.5) / 1.3, max(*scores, 2) * 1.3)
     axes.set_xlabel("times better than the target (left of 1: not reached)")
     return _save(canvas, path)
 

@@ -8,6 +8,7 @@ import sys
 
 from prism.config import load_config
 from prism.server.app import Proxy
+from prism.server.garbage import relax_collector
 
 from benchmarks.workers import Answer, serve_commands
 
@@ -29,6 +30,7 @@ async def main() -> None:
     """Serves until the input ends."""
     listen = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:0"
     async with Proxy(load_config(CONFIG), listen=listen, http_listen="off") as proxy:
+        relax_collector()  # as `prism serve` does
 
         async def address() -> Answer:
             gc.collect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from benchmarks.harness import Figure, shown
@@ -58,10 +59,13 @@ def section(name: str, report: dict[str, Any]) -> str:
 def write_page() -> None:
     """Writes the page and its pictures."""
     reports = results()
+    if hasty := [name for name, report in reports.items() if report["quick"]]:
+        sys.exit(f"only quick results of {', '.join(hasty)}; measure them without --quick first")
     pictures = draw(DOCS / "figures")
     parts = [INTRODUCTION]
     parts += [f"![{picture.stem}](figures/{picture.name})\n" for picture in pictures]
     parts += [section(name, report) for name, report in reports.items()]
+    parts.append((ROOT / "benchmarks" / "limits.md").read_text())
     PAGE.write_text("\n".join(parts))
 
 

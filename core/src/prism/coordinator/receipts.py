@@ -55,8 +55,16 @@ class Tally:
         return base
 
     def deliver(self, base: int, positions: Sequence[int]) -> None:
-        """Settles positions (counted from `base`) as DELIVERED."""
+        """Settles positions (ascending, counted from `base`) as DELIVERED."""
         codes = self.codes
+        count = len(positions)
+        if count > 1 and positions[-1] - positions[0] == count - 1:
+            # Positions come in ascending order: this is a run, which is settled in one go where nothing of it is.
+            first = base + positions[0]
+            if not any(codes[first : first + count]):
+                codes[first : first + count] = bytes((DELIVERED,)) * count
+                self._settled(count)
+                return
         settled = 0
         for position in positions:
             place = base + position
@@ -227,8 +235,8 @@ class Collector:
         """Identities acknowledged the message: DELIVERED, also when PENDING was reported before."""
         if self._places is None or len(self._places) < len(self.tally.identities):
             self._places = {identity: place for place, identity in enumerate(self.tally.identities)}
-        places = [self._places[identity] for identity in identities if identity in self._places]
-        self.tally.deliver(0, places)
+        places = {self._places[identity] for identity in identities if identity in self._places}
+        self.tally.deliver(0, sorted(places))
         self.tally.deliver_uncounted(len(identities) - len(places))
 
     def result(self) -> MulticastResult:

@@ -146,14 +146,24 @@ class Hosting:
     ) -> None:
         """Puts a message into inboxes; fails those that aren't attached or whose inbox is full."""
         bindings = self._bindings
+        bound = self.ns.config.limits.inbox_messages
         gone: list[int] = []
         full: list[int] = []
         for position, identity in enumerate(identities):
             binding = bindings.get(identity)
-            if binding is not None and binding.registration_id != registration_ids[position]:
-                binding = _earlier(binding, registration_ids[position])
-            if binding is None:
-                gone.append(position)
+            if binding is None or binding.registration_id != registration_ids[position]:
+                binding = None if binding is None else _earlier(binding, registration_ids[position])
+                if binding is None:
+                    gone.append(position)
+                    continue
+            last = binding.session.joinable
+            if last is not None and last.receipt is receipt and binding.held is None and binding.waiting < bound:
+                # One more identity of the stream that got this message a moment ago. Spelled out here: a gateway's
+                # stream has hundreds, and this is where a multicast to it spends its time.
+                binding.waiting += 1
+                last.handles.append(binding.handle)
+                last.bindings.append(binding)
+                last.positions.append(position)
             elif not binding.session.offer(binding, message, receipt, position):
                 full.append(position)
         if gone:

@@ -60,6 +60,8 @@ class Session:
         self._waiter: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self.closed = False
+        self.joinable: Delivery | None = None
+        """The last of the outbox, where it is an at-most-once delivery that more identities can join."""
         self.touch()
 
     async def __aenter__(self) -> Self:
@@ -201,15 +203,6 @@ class Session:
         """Puts an at-most-once message into an identity's inbox; False where it is full."""
         if binding.waiting >= self._inbox_messages:
             return False
-        outbox = self._outbox
-        if outbox and binding.held is None:
-            last = outbox[-1]
-            if last.__class__ is Delivery and last.receipt is receipt and last.message is message:
-                last.handles.append(binding.handle)
-                last.bindings.append(binding)
-                last.positions.append(position)
-                binding.waiting += 1
-                return True
         size = len(message.payload)
         if self._waiting_bytes + size > self._inbox_bytes and self._waiting_bytes:
             return False
@@ -219,7 +212,8 @@ class Session:
             binding.held.append(delivery)
             return True
         # As _push, spelled out: this is where a multicast to many streams spends its time.
-        outbox.append(delivery)
+        self._outbox.append(delivery)
+        self.joinable = delivery
         self._waiting_bytes += size
         waiter = self._waiter
         if waiter is not None:
@@ -329,6 +323,7 @@ class Session:
                 event.receipt.fail(event.positions, STREAM_ENDED)
             return
         self._outbox.append(event)
+        self.joinable = None
         if event.__class__ is Delivery:
             self._waiting_bytes += len(event.message.payload)
         self._wake()
@@ -339,6 +334,7 @@ class Session:
             waiter.set_result(None)
 
     def _cut(self) -> list[SessionEvent]:
+        self.joinable = None
         if self._waiting_bytes <= TAKE_BYTES:
             events, self._outbox, self._waiting_bytes = self._outbox, [], 0
             return events
