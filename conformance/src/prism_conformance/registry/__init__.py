@@ -1,0 +1,12 @@
+"""What a RegistryBackend owes the core: `RegistryContract`, in four parts by subject."""
+
+from __future__ import annotations
+
+from prism_conformance.registry.expiry import TimeContract
+from prism_conformance.registry.pushdown import FilterContract
+from prism_conformance.registry.scans import ScanContract
+from prism_conformance.registry.writes import WriteContract
+
+
+class RegistryContract(WriteContract, TimeContract, ScanContract, FilterContract):
+    """All that a RegistryBackend owes the core."""

@@ -1,0 +1,75 @@
+"""What every slot owes the core, whatever its kind: opening, closing, capabilities."""
+
+from __future__ import annotations
+
+from prism.plugins.spec import API_VERSION, Capability
+from prism.slots.context import SlotContext
+from prism.slots.optional import Watchable
+
+from prism_conformance.checks import check
+from prism_conformance.contract import SlotContract
+from prism_conformance.harness import Subject
+
+
+class AnySlotContract(SlotContract):
+    """Obligations of `prism.slots.context.Backend` and of a SlotSpec."""
+
+    @check("SLOT-010", source="design 4, plugins")
+    def test_configuration_with_an_unknown_key_is_refused(self, subject: Subject) -> None:
+        """A configuration with an unknown key is refused."""
+        model = subject.spec(self.kind).config
+        assert model.model_config.get("extra") == "forbid"
+
+    @check("SLOT-011", source="design 4, plugins")
+    def test_slot_spec_names_an_api_that_this_core_has(self, subject: Subject) -> None:
+        """A slot spec names a plugin API that this core has."""
+        major, minor = subject.spec(self.kind).api
+        assert (major, minor) <= API_VERSION
+        assert major == API_VERSION[0]
+
+    @check("SLOT-020", source="design 4, capabilities")
+    async def test_opened_slot_has_no_capability_that_its_plugin_does_not_declare(self, subject: Subject) -> None:
+        """An opened slot has no capability that its plugin does not declare."""
+        slot = subject.make(self.kind, SlotContext("contract", clock=subject.clock))
+        await slot.open()
+        try:
+            assert slot.capabilities <= subject.spec(self.kind).capabilities
+        finally:
+            await slot.close()
+
+    @check("SLOT-030", source="design 5, optional abilities")
+    async def test_declared_watch_and_the_class_agree(self, subject: Subject) -> None:
+        """A slot can be watched exactly where it declares `watch`."""
+        slot = subject.make(self.kind, SlotContext("contract", clock=subject.clock))
+        await slot.open()
+        try:
+            assert isinstance(slot, Watchable) == (Capability.WATCH in slot.capabilities)
+        finally:
+            await slot.close()
+
+    @check("SLOT-021", source="design 5, prism.slots.Backend")
+    async def test_check_passes_on_an_opened_slot(self, subject: Subject) -> None:
+        """A check passes on an opened slot."""
+        slot = subject.make(self.kind, SlotContext("contract", clock=subject.clock))
+        await slot.open()
+        assert await slot.check() is None  # type: ignore[func-returns-value]
+        await slot.close()
+
+    @check("SLOT-022", source="design 5, prism.slots.Backend")
+    async def test_closing_twice_is_closing_once(self, subject: Subject) -> None:
+        """Closing twice is closing once."""
+        slot = subject.make(self.kind, SlotContext("contract", clock=subject.clock))
+        await slot.open()
+        await slot.close()
+        await slot.close()
+        again = subject.make(self.kind, SlotContext("contract", clock=subject.clock))
+        await again.open()
+        await again.check()
+        await again.close()
+
+    @check("SLOT-023", source="design 5, prism.slots.Backend")
+    async def test_slot_that_was_never_opened_can_be_closed(self, subject: Subject) -> None:
+        """A slot that was never opened can be closed."""
+        slot = subject.make(self.kind, SlotContext("contract", clock=subject.clock))
+        await slot.close()
+        assert slot.classify(ValueError("not a driver's error")) is None

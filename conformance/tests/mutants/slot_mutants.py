@@ -1,0 +1,79 @@
+"""Faults that any slot can have: capabilities that aren't there, or are there unsaid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from prism.memory.durability import MemoryDurability
+from prism.memory.messaging import MemoryMessaging
+from prism.memory.registry import MemoryRegistry
+from prism.memory.store import MemorySlot
+from prism.model.errors import InternalError
+from prism.plugins.spec import Capability
+from prism_conformance import slot as slot_module
+
+from .running import durability, messaging, registry
+
+MP = pytest.MonkeyPatch
+DEAD_LETTER_CHECKS = ("DUR-030", "DUR-037", "DUR-200", "DUR-201", "DUR-202", "DUR-203", "DUR-206", "DUR-207")
+
+
+def _has(patch: MP, slot: type, *, more: Capability | None = None, less: Capability | None = None) -> None:
+    declared = slot.spec.capabilities  # type: ignore[attr-defined]
+    there = (declared | {more} if more else declared) - {less}
+    patch.setattr(slot, "capabilities", property(lambda self: there))
+
+
+@registry("SLOT-020")
+def registry_can_more_than_its_plugin_says(patch: MP) -> None:
+    _has(patch, MemoryRegistry, more=Capability.DURABLE)
+
+
+@registry("SLOT-030", "SLOT-020")
+def registry_says_it_can_be_watched(patch: MP) -> None:
+    _has(patch, MemoryRegistry, more=Capability.WATCH)
+
+
+@messaging("SLOT-030")
+def messaging_can_be_watched_and_does_not_say_so(patch: MP) -> None:
+    patch.setattr(slot_module, "Watchable", MemoryMessaging)
+
+
+@durability("DUR-205", *DEAD_LETTER_CHECKS)
+def dead_letters_are_faked(patch: MP) -> None:
+    _has(patch, MemoryDurability, less=Capability.DEAD_LETTER)
+
+
+@registry("SLOT-022")
+def second_close_raises(patch: MP) -> None:
+    original = MemorySlot.close
+
+    async def close(self: Any) -> None:
+        if self._store is None and self.__dict__.get("was_open"):
+            raise InternalError("closed already")
+        self.was_open = self._store is not None
+        await original(self)
+
+    patch.setattr(MemorySlot, "close", close)
+
+
+@messaging("SLOT-023")
+def close_needs_an_open_slot(patch: MP) -> None:
+    original = MemoryMessaging.close
+
+    async def close(self: Any) -> None:
+        if self._store is None and not self.__dict__.get("was_open"):
+            raise InternalError("never opened")
+        self.was_open = True
+        await original(self)
+
+    patch.setattr(MemoryMessaging, "close", close)
+
+
+@durability("SLOT-021", "SLOT-022")
+def check_always_fails(patch: MP) -> None:
+    async def check(self: Any) -> None:
+        raise InternalError("never ready")
+
+    patch.setattr(MemoryDurability, "check", check)
