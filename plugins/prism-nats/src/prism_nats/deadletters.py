@@ -1,0 +1,105 @@
+"""Messages given up: they stay where they were stored, and the ledger says that they are dead."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from prism.slots.context import QueuePolicy
+from prism.slots.durability import DeadLetter
+
+from prism_nats import envelope
+from prism_nats.clock import ServerClock
+from prism_nats.controls import Controls, is_changed
+from prism_nats.ledger import Dead, Ledger
+from prism_nats.ledgers import Ledgers
+from prism_nats.streams import Ack, Stored, Streams, attempts, is_busy
+
+
+class DeadLetters:
+    """Reads dead letters and puts them back."""
+
+    def __init__(
+        self, streams: Streams, controls: Controls, ledgers: Ledgers, policy: QueuePolicy, clock: ServerClock
+    ) -> None:
+        self._streams = streams
+        self._controls = controls
+        self._ledgers = ledgers
+        self._policy = policy
+        self._clock = clock
+
+    async def read(self, queue: str, limit: int) -> list[DeadLetter]:
+        """The oldest dead letters."""
+        letters = []
+        for dead, stored in await self._stored(queue, max(0, limit)):
+            reason = f"not acked in {dead.attempts} deliveries; the queue allows {self._policy.max_attempts}"
+            message = envelope.unpack(stored.data)
+            letters.append(DeadLetter(queue, message, dead.attempts, dead.died_at, reason))
+        return letters
+
+    async def replay(self, queue: str, message_ids: Collection[str]) -> int:
+        """Puts dead letters back at the end of their queue, and then takes them off the ledger.
+
+        Raises:
+            Rejected, ReplyTimeout: JetStream refuses; repeating the call makes no second copies.
+        """
+        found = []
+        for dead, stored in await self._stored(queue, None):
+            message = envelope.unpack(stored.data)
+            if message.id in message_ids:
+                found.append((dead.seq, message))
+        if not found:
+            return 0
+        kept = [
+            seq
+            for seq, message in found
+            if await self._append(queue, seq, message.id, envelope.pack(message, self._policy.message_ttl))
+        ]
+
+        def bury(_queue: str, ledger: Ledger) -> tuple[int, bool]:
+            before = len(ledger.dead)
+            ledger.removable += [dead.seq for dead in ledger.dead if dead.seq in kept]
+            ledger.dead = [dead for dead in ledger.dead if dead.seq not in kept]
+            return before - len(ledger.dead), True
+
+        result = (await self._ledgers.change([queue], bury))[queue]
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def _stored(self, queue: str, limit: int | None) -> list[tuple[Dead, Stored]]:
+        """The dead letters as they are now, and noted as such in the ledger, with their messages."""
+
+        def refresh(_queue: str, ledger: Ledger) -> tuple[list[Dead], bool]:
+            ledger.refresh(self._clock.now(), self._policy)
+            return list(ledger.dead), True
+
+        self._ledgers.forget([queue])
+        dead = (await self._ledgers.change([queue], refresh))[queue]
+        if isinstance(dead, Exception):
+            raise dead
+        dead = dead[:limit]
+        contents = await self._streams.read([item.seq for item in dead])
+        return [(item, contents[item.seq]) for item in dead if item.seq in contents]
+
+    async def _append(self, queue: str, seq: int, message_id: str, body: bytes) -> bool:
+        """Stores a copy under an id of its own; False where the queue is gone."""
+        subject = self._streams.subjects.messages(queue).encode()
+        last: Exception | None = None
+        async for _ in attempts(self._streams.timeout):
+            control = (await self._controls.read([queue])).get(queue)
+            if control is None or control.gone:
+                return False
+            header = (
+                f"NATS/1.0\r\nNats-Msg-Id: {control.start}:{message_id}:replay:{seq}\r\n"
+                f"Nats-Expected-Last-Subject-Sequence: {control.seq}\r\n"
+                f"Nats-Expected-Last-Subject-Sequence-Subject: {self._streams.subjects.control(queue)}\r\n\r\n"
+            )
+            (outcome,) = await self._streams.publish([subject], [header.encode()], [body])
+            if isinstance(outcome, Ack):
+                return True
+            if not (is_busy(outcome) or is_changed(outcome)):
+                raise outcome
+            last = outcome
+        if last is not None:
+            raise last
+        return False

@@ -1,0 +1,225 @@
+"""One connection, shared by the slots of a process, with thousands of questions in flight.
+
+Answers come in on one subscription. The last two tokens of an answer's subject are the exchange's number and the
+index of the question in it. So an answer costs two look-ups, and an exchange one future.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import count
+from typing import Final
+
+from nats import errors as driver
+
+from prism_nats import protocol
+from prism_nats.config import NatsConfig
+from prism_nats.connecting import connect
+from prism_nats.errors import ConnectionLost, Denied, ReplyTimeout
+from prism_nats.exchanges import Exchange, OneEach, Reply, SeveralEach, Unheard
+from prism_nats.wire import Sink, Wire
+
+WINDOW: Final = 1_024
+"""Questions of one call in flight. JetStream refuses what a stream has waiting beyond 10,000."""
+PIECE: Final = 128
+"""Questions written at a time."""
+PIECE_BYTES: Final = 1024 * 1024
+"""Bytes written at a time."""
+_CLOSING: Final = 2.0
+"""Seconds that closing may take."""
+
+
+class Link:
+    """A connection with its exchanges. Slots take one by `shared.py`."""
+
+    def __init__(self, config: NatsConfig) -> None:
+        self.config = config
+        self.on_back: set[Callable[[], None]] = set()
+        """Called when the connection is back after it was lost."""
+        self._wire: Wire | None = None
+        self._inbox = f"_INBOX.{secrets.token_hex(11)}".encode()
+        self._exchanges: dict[bytes, Exchange] = {}
+        self._numbers = count()
+
+    async def open(self) -> None:
+        """Connects; see `connecting.connect` for what it raises."""
+        self._wire = await connect(self.config, self._lost, self._back)
+        self._wire.on_denial = self._denied
+        await self.listen(f"{self._inbox.decode()}.>", self._answer)
+        await self.barrier()
+
+    async def close(self) -> None:
+        """Ends the connection. Harmless when repeated."""
+        wire, self._wire = self._wire, None
+        self._give_up(ConnectionLost("the connection to NATS was closed"))
+        if wire is not None:
+            with suppress(OSError, TimeoutError, driver.Error):  # a connection that is broken anyway
+                async with asyncio.timeout(_CLOSING):
+                    await wire.close()
+
+    @property
+    def wire(self) -> Wire:
+        """The connection.
+
+        Raises:
+            ConnectionLost: it was closed.
+        """
+        if self._wire is None:
+            raise ConnectionLost("the connection to NATS is closed")
+        return self._wire
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there will never be a connection again: closed, or given up after the attempts that are allowed."""
+        return self._wire is None or self._wire.is_closed
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._wire is not None and self._wire.is_connected
+
+    @property
+    def max_payload(self) -> int:
+        """Bytes that headers and payload of one message may have, as the server says."""
+        return self.wire.max_payload
+
+    async def ask(
+        self, subjects: Sequence[bytes], headers: Sequence[bytes], bodies: Sequence[bytes], window: int = WINDOW
+    ) -> list[Reply | None]:
+        """Sends questions and takes one answer to each; None where none came in time.
+
+        `headers` and `bodies` have an item for each subject; an empty header block is none.
+
+        Raises:
+            ConnectionLost: some questions may have been taken.
+        """
+        total = len(subjects)
+        exchange = OneEach(total)
+        with self._exchange(exchange) as reply:
+            start = 0
+            while start < total:
+                pieces: list[bytes] = []
+                size = 0
+                while start < total and len(pieces) < PIECE and size < PIECE_BYTES:
+                    header, body, to = headers[start], bodies[start], b"%b%d" % (reply, start)
+                    if header:
+                        pieces.append(protocol.hpub(subjects[start], to, header, body))
+                    else:
+                        pieces.append(protocol.pub(subjects[start], to, body))
+                    size += len(body)
+                    start += 1
+                await self._send(pieces)
+                exchange.asked = start
+                if not await exchange.wait(max(0, window - PIECE) if start < total else 0, self.config.timeout):
+                    break
+        return exchange.replies
+
+    async def collect(
+        self, subjects: Sequence[bytes], bodies: Sequence[bytes], window: int = PIECE
+    ) -> list[list[Reply]]:
+        """Sends questions and takes several answers to each, the last of which is a status.
+
+        Raises:
+            ConnectionLost, ReplyTimeout: not all have been answered.
+        """
+        total = len(subjects)
+        exchange = SeveralEach(total)
+        piece = max(1, window // 2)
+        with self._exchange(exchange) as reply:
+            for start in range(0, total, piece):
+                end = min(start + piece, total)
+                await self._send(
+                    [protocol.pub(subjects[i], b"%b%d" % (reply, i), bodies[i]) for i in range(start, end)]
+                )
+                exchange.asked = end
+                if not await exchange.wait(piece if end < total else 0, self.config.timeout):
+                    raise self._timeout()
+        return exchange.replies
+
+    async def request(self, subject: str, body: bytes, headers: bytes = b"") -> Reply:
+        """Asks one question.
+
+        Raises:
+            ConnectionLost, ReplyTimeout: there is no answer.
+        """
+        (reply,) = await self.ask([subject.encode()], [headers], [body])
+        if reply is None:
+            raise self._timeout()
+        return reply
+
+    async def deliver(self, subjects: Sequence[bytes], headers: bytes, payload: bytes) -> set[int]:
+        """Publishes one payload to many subjects; returns the indexes of those that nobody listens to.
+
+        The server answers a message without a listener before it takes the next line of this connection. So a
+        message to ourselves after the last one comes back when all such answers have.
+
+        Raises:
+            ConnectionLost, ReplyTimeout: the server may have some of the messages and not others.
+        """
+        exchange = Unheard()
+        step = max(1, min(4_096, PIECE_BYTES // (len(payload) + 1)))
+        with self._exchange(exchange) as reply:
+            for start in range(0, len(subjects), step):
+                await self._send(protocol.same_to_many(subjects[start : start + step], start, reply, headers, payload))
+            await self._send([protocol.pub(reply + Unheard.END, b"", b"")])
+            if not await exchange.wait(0, self.config.timeout):
+                raise self._timeout()
+        return exchange.indexes
+
+    async def barrier(self) -> None:
+        """Returns when the server has taken everything sent so far, subscriptions included."""
+        await self.wire.written()
+        await self.deliver([], b"", b"")
+
+    async def listen(self, subject: str, sink: Sink) -> int:
+        """Subscribes, and returns the subscription's id; await `barrier` before relying on it."""
+        return await self.wire.listen(subject, sink)
+
+    async def leave(self, sid: int) -> None:
+        """Ends a subscription."""
+        if self._wire is not None:
+            await self._wire.leave(sid)
+
+    @contextmanager
+    def _exchange(self, exchange: Exchange) -> Iterator[bytes]:
+        """Registers an exchange; yields what the subjects of its answers begin with."""
+        name = b"%d" % next(self._numbers)
+        self._exchanges[name] = exchange
+        try:
+            yield b"%b.%b." % (self._inbox, name)
+        finally:
+            del self._exchanges[name]
+
+    async def _send(self, pieces: Sequence[bytes]) -> None:
+        wire = self.wire
+        wire.send(pieces)
+        await wire.drained()
+
+    def _answer(self, subject: bytes, data: bytes, headers: bytes | None) -> None:
+        name, _, index = subject[len(self._inbox) + 1 :].partition(b".")
+        exchange = self._exchanges.get(name)
+        if exchange is None:
+            return
+        with suppress(ValueError, IndexError):  # somebody else wrote to our inbox
+            exchange.take(index, data, headers)
+
+    def _give_up(self, error: Exception) -> None:
+        for exchange in self._exchanges.values():
+            exchange.fail(error)
+
+    def _denied(self, text: str) -> None:
+        """Fails all that is under way: the server doesn't say which of it wasn't permitted."""
+        self._give_up(Denied(text))
+
+    async def _lost(self) -> None:
+        self._give_up(ConnectionLost("the connection to NATS was lost"))
+
+    async def _back(self) -> None:
+        for callback in tuple(self.on_back):
+            callback()
+
+    def _timeout(self) -> ReplyTimeout:
+        return ReplyTimeout(f"no answer from NATS for {self.config.timeout} s")

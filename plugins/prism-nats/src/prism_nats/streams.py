@@ -1,0 +1,407 @@
+"""The two JetStream streams of a namespace: publishing with acknowledgement, and reading without consumers.
+
+A consumer for each queue doesn't scale, so there is none: messages are read by subject with direct gets. Any replica
+may answer those. Where there are several, an answer counts only if the replica is no older than the leader was when
+we asked (`multi_last` says how far it looked).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, Self
+
+import orjson
+from prism.model.time import Micros
+from prism.slots.context import QueuePolicy
+
+from prism_nats import protocol
+from prism_nats.config import NatsConfig
+from prism_nats.errors import BUSY, NO_STREAM, Rejected, ReplyTimeout, WrongStream
+from prism_nats.exchanges import Reply
+from prism_nats.link import Link
+from prism_nats.stamps import parse_stamp
+from prism_nats.subjects import Subjects
+
+ROLLUP: Final = b"NATS/1.0\r\nNats-Rollup: sub\r\n\r\n"
+"""Puts a record in the place of the one before."""
+_SUBJECTS_A_READ: Final = 1_000
+"""`multi_last` answers with 1,024 messages at most."""
+_READ_BYTES: Final = 256 * 1024
+_LARGE: Final = 32
+"""Messages of any size read at a time; a server drops a connection that has 64 MB waiting for it."""
+_API_WINDOW: Final = 256
+"""API requests in flight; a server drops all that wait when there are more than 10,000."""
+_NAME_IN_USE: Final = 10058
+_NO_SUCH_MESSAGE: Final = frozenset({10037, 10057, 10043})
+_SLACK: Final = 64
+
+
+class Stored(NamedTuple):
+    """A message as it is in a stream. `pending` is how many matched after it."""
+
+    seq: int
+    at: Micros
+    data: bytes
+    pending: int
+
+
+class Ack(NamedTuple):
+    """What became of a publish."""
+
+    seq: int
+    duplicate: bool
+
+
+Outcome = Ack | Rejected | ReplyTimeout
+
+
+class Streams:
+    """Both streams of one namespace, over one connection."""
+
+    def __init__(self, link: Link, subjects: Subjects, config: NatsConfig, policy: QueuePolicy) -> None:
+        self.link = link
+        self.subjects = subjects
+        self._config = config
+        self._policy = policy
+        self._replicas = 1
+        self.timeout = config.timeout
+        """Seconds for which a call is tried."""
+
+    async def open(self) -> Micros:
+        """Makes what isn't there and checks what is; returns the server's time.
+
+        Raises:
+            Rejected: JetStream is off, or has no room.
+            WrongStream: a stream of ours can't serve.
+        """
+        policy, subjects = self._policy, self.subjects
+        physical = policy.max_messages + policy.max_dead_letters + max(_SLACK, policy.max_messages // 8)
+        info = await self._ensure(
+            subjects.queue_stream,
+            {
+                "subjects": [subjects.mark, f"{subjects.mark}.>"],
+                "max_msgs_per_subject": physical,
+                "discard": "new",
+                "discard_new_per_subject": True,
+                "allow_rollup_hdrs": True,
+                "duplicate_window": round(self._config.stream.duplicate_window * 1e9),
+                "max_bytes": self._config.stream.max_bytes,
+            },
+        )
+        await self._ensure(
+            subjects.ledger_stream,
+            {
+                "subjects": [subjects.sentinel, f"{subjects.sentinel}.>"],
+                "max_msgs_per_subject": 1,
+                "discard": "old",
+            },
+        )
+        self._replicas = info["config"]["num_replicas"]
+        # Records that are always there: a read that finds nothing doesn't say how far it looked.
+        await self.publish_one(subjects.mark, b"", ROLLUP)
+        await self.publish_one(subjects.sentinel, b"")
+        return parse_stamp(info["ts"].encode())
+
+    async def server_time(self) -> Micros:
+        """The server's time now."""
+        info = await self.api(f"STREAM.INFO.{self.subjects.queue_stream}", {})
+        return parse_stamp(info["ts"].encode())
+
+    async def api(self, request: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Sends one request to the JetStream API.
+
+        Raises:
+            Rejected: its answer is an error.
+        """
+        return _answer(await self.link.request(f"$JS.API.{request}", orjson.dumps(body)))
+
+    async def publish(
+        self, subjects: Sequence[bytes], headers: Sequence[bytes], bodies: Sequence[bytes]
+    ) -> list[Outcome]:
+        """Publishes messages, thousands at a time, and says for each whether it is stored."""
+        replies = await self.link.ask(subjects, headers, bodies)
+        return [_outcome(reply, self.timeout) for reply in replies]
+
+    async def publish_one(self, subject: str, body: bytes, headers: bytes = b"") -> int:
+        """Publishes a message, again while nobody takes it, and returns its sequence."""
+        last: Exception = ReplyTimeout("not tried")
+        async for _ in attempts(self.timeout):
+            (outcome,) = await self.publish([subject.encode()], [headers], [body])
+            if isinstance(outcome, Ack):
+                return outcome.seq
+            last = outcome
+            if not is_busy(outcome):
+                break
+        raise last
+
+    async def latest(self, stream: str, subjects: Sequence[bytes]) -> dict[bytes, Stored]:
+        """The last message of each subject that has one.
+
+        Raises:
+            ReplyTimeout, ConnectionLost, Rejected: the read failed as a whole.
+        """
+        at_least = await self.freshness(stream)
+        sentinel = (self.subjects.mark if stream == self.subjects.queue_stream else self.subjects.sentinel).encode()
+        requests = []
+        for start in range(0, len(subjects), _SUBJECTS_A_READ):
+            wanted = [sentinel, *subjects[start : start + _SUBJECTS_A_READ]]
+            requests += _split_by_bytes(wanted, self.link.max_payload)
+        found: dict[bytes, Stored] = {}
+        for request in requests:
+            found.update(await self._latest(stream, request, at_least))
+        return found
+
+    async def freshness(self, stream: str) -> int:
+        """The sequence that a replica must have reached for a read to count; 0 where there is but one copy."""
+        if self._replicas == 1:
+            return 0
+        async for _ in attempts(self.timeout):
+            try:
+                info = await self.api(f"STREAM.INFO.{stream}", {})
+            except Rejected as error:
+                if not is_busy(error):
+                    raise
+                last = error
+            else:
+                return int(info["state"]["last_seq"])
+        raise last
+
+    async def follow(
+        self, subjects: Sequence[bytes], starts: Sequence[int], limits: Sequence[int]
+    ) -> list[list[Stored]]:
+        """Up to `limits[i]` messages of each queue's subject, from sequence `starts[i]` on.
+
+        A large queue is cut short by bytes: `pending` of the last message says whether there is more.
+        """
+        stream = self.subjects.queue_stream
+        known = await self.latest(stream, subjects) if self._replicas > 1 else {}
+        found: list[list[Stored]] = [[] for _ in subjects]
+        todo = list(range(len(subjects)))
+        if known or self._replicas > 1:
+            todo = [i for i in todo if (last := known.get(subjects[i])) is not None and last.seq >= starts[i]]
+        to = f"$JS.API.DIRECT.GET.{stream}".encode()
+        async for _ in attempts(self.timeout):
+            bodies = [
+                b'{"seq":%d,"next_by_subj":"%b","batch":%d,"max_bytes":%d}'
+                % (max(1, starts[i]), subjects[i], limits[i], _READ_BYTES)
+                for i in todo
+            ]
+            again = []
+            for i, replies in zip(todo, await self.link.collect([to] * len(todo), bodies), strict=True):
+                found[i] = _messages(replies)
+                reached = found[i][-1].seq if found[i] else 0
+                ended = not found[i] or found[i][-1].pending == 0
+                if ended and (last := known.get(subjects[i])) is not None and reached < last.seq:
+                    again.append(i)  # a replica that lags
+            todo = again
+            if not todo:
+                return found
+        raise ReplyTimeout("the replicas of the stream lag behind its leader")
+
+    async def read(self, sequences: Sequence[int]) -> dict[int, Stored]:
+        """Messages by sequence; those that are gone are left out."""
+        to = f"$JS.API.DIRECT.GET.{self.subjects.queue_stream}".encode()
+        bodies = [b'{"seq":%d}' % seq for seq in sequences]
+        replies: list[Reply | None] = []
+        for start in range(0, len(bodies), _LARGE):
+            piece = bodies[start : start + _LARGE]
+            replies += await self.link.ask([to] * len(piece), [b""] * len(piece), piece)
+        found: dict[int, Stored] = {}
+        for reply in replies:
+            if reply is None:
+                raise ReplyTimeout(f"no answer from NATS for {self.timeout} s")
+            if not protocol.status(reply[1]):
+                (message,) = _messages([reply])
+                found[message.seq] = message
+            elif protocol.status(reply[1]) != 404:
+                raise Rejected(protocol.status(reply[1]), "reading a message failed")
+        if self._replicas > 1:  # a replica that lags doesn't have what the leader has
+            for seq in sequences:
+                if seq not in found:
+                    leaders = await self._read_from_leader(seq)
+                    found |= {} if leaders is None else {seq: leaders}
+        return found
+
+    async def remove(self, sequences: Sequence[int]) -> None:
+        """Removes messages; those that are gone are ignored."""
+        to = f"$JS.API.STREAM.MSG.DELETE.{self.subjects.queue_stream}".encode()
+        await self._api_many(to, [b'{"seq":%d,"no_erase":true}' % seq for seq in sequences])
+
+    async def purge(self, stream: str, subjects: Sequence[bytes], before: Sequence[int | None]) -> None:
+        """Removes the messages of subjects, those below a sequence or (None) all."""
+        to = f"$JS.API.STREAM.PURGE.{stream}".encode()
+        bodies = [
+            b'{"filter":"%b"}' % subject if seq is None else b'{"filter":"%b","seq":%d}' % (subject, seq)
+            for subject, seq in zip(subjects, before, strict=True)
+        ]
+        await self._api_many(to, bodies)
+
+    async def _api_many(self, to: bytes, bodies: list[bytes]) -> None:
+        async for _ in attempts(self.timeout):
+            replies = await self.link.ask([to] * len(bodies), [b""] * len(bodies), bodies, window=_API_WINDOW)
+            again = []
+            for body, reply in zip(bodies, replies, strict=True):
+                outcome = _outcome(reply, self.timeout)
+                if is_busy(outcome):
+                    again.append(body)
+            bodies = again
+            if not bodies:
+                return
+        raise ReplyTimeout(f"JetStream did not carry out {len(bodies)} removals in {self.timeout} s")
+
+    async def _read_from_leader(self, seq: int) -> Stored | None:
+        last: Exception = ReplyTimeout("not tried")
+        async for _ in attempts(self.timeout):
+            try:
+                answer = await self.api(f"STREAM.MSG.GET.{self.subjects.queue_stream}", {"seq": seq})
+            except Rejected as error:
+                if error.code in _NO_SUCH_MESSAGE:
+                    return None
+                if not is_busy(error):
+                    raise
+                last = error
+            else:
+                stored = answer["message"]
+                data = b64decode(stored.get("data", ""))
+                return Stored(seq, parse_stamp(stored["time"].encode()), data, 0)
+        raise last
+
+    async def _latest(self, stream: str, subjects: list[bytes], at_least: int) -> dict[bytes, Stored]:
+        body = b'{"multi_last":["%b"]}' % b'","'.join(subjects)
+        to = f"$JS.API.DIRECT.GET.{stream}".encode()
+        async for _ in attempts(self.timeout):
+            (replies,) = await self.link.collect([to], [body])
+            end = replies[-1][1] or b""
+            if protocol.status(end) in {404, 503}:
+                continue  # the record that is always there wasn't found: the replica lags, or there is none now
+            if protocol.status(end) != 204:
+                raise Rejected(protocol.status(end), "reading the last messages failed")
+            if (protocol.number(end, b"Nats-UpTo-Sequence") or 0) >= at_least:
+                return dict(_with_subjects(replies))
+        raise ReplyTimeout("the replicas of the stream lag behind its leader, or can't be reached")
+
+    async def _ensure(self, name: str, wanted: dict[str, Any]) -> dict[str, Any]:
+        options = self._config.stream
+        full = {
+            "name": name,
+            "storage": options.storage.value,
+            "num_replicas": options.replicas,
+            "retention": "limits",
+            "allow_direct": True,
+            **wanted,
+        }
+        async for _ in attempts(self.timeout):
+            try:
+                info = await self.api(f"STREAM.INFO.{name}", {})
+            except Rejected as error:
+                if error.code == NO_STREAM:
+                    try:
+                        return await self.api(f"STREAM.CREATE.{name}", full)
+                    except Rejected as refusal:
+                        if refusal.code != _NAME_IN_USE and not is_busy(refusal):
+                            raise
+                        last = refusal
+                        continue
+                if not is_busy(error):
+                    raise
+                last = error
+            else:
+                return await self._check(name, info, wanted)
+        raise last
+
+    async def _check(self, name: str, info: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+        """Refuses a stream that can't serve, and gives one room whose queues were shorter before."""
+        config = info["config"]
+        for key in ("subjects", "discard", "discard_new_per_subject", "allow_rollup_hdrs"):
+            if key in wanted and config.get(key) != wanted[key]:
+                raise WrongStream(
+                    f"stream {name}: {key} is {config.get(key)!r} and must be {wanted[key]!r}; "
+                    f"delete the stream, or give another subject_prefix"
+                )
+        if not config.get("allow_direct"):
+            raise WrongStream(f"stream {name}: allow_direct is off; turn it on")
+        larger: dict[str, Any] = {
+            key: wanted[key]
+            for key in ("max_msgs_per_subject", "duplicate_window")
+            if key in wanted and wanted[key] > config[key]
+        }
+        return await self.api(f"STREAM.UPDATE.{name}", {**config, **larger}) if larger else info
+
+
+class attempts:  # noqa: N801 - used like a function
+    """Goes on until so many seconds have passed: at once, then after longer and longer pauses."""
+
+    def __init__(self, seconds: float) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._end = self._clock() + seconds
+        self._pause = 0.0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> None:
+        if self._pause:
+            if self._clock() >= self._end:
+                raise StopAsyncIteration
+            await asyncio.sleep(self._pause)
+        self._pause = min(max(0.005, self._pause * 2), 0.25)
+
+
+def is_busy(outcome: object) -> bool:
+    """Whether it is worth another try."""
+    return isinstance(outcome, Rejected) and outcome.code in BUSY
+
+
+def _outcome(reply: Reply | None, timeout: float) -> Outcome:
+    if reply is None:
+        return ReplyTimeout(f"no answer from JetStream for {timeout} s")
+    if protocol.status(reply[1]):
+        return Rejected(protocol.status(reply[1]), "no JetStream stream answers now")
+    answer = orjson.loads(reply[0])
+    if "error" in answer:
+        return _rejection(answer["error"])
+    return Ack(answer.get("seq", 0), answer.get("duplicate", False))
+
+
+def _answer(reply: Reply) -> dict[str, Any]:
+    if protocol.status(reply[1]):
+        raise Rejected(protocol.status(reply[1]), "JetStream does not answer; is it enabled on the server?")
+    answer: dict[str, Any] = orjson.loads(reply[0])
+    if "error" in answer:
+        raise _rejection(answer["error"])
+    return answer
+
+
+def _rejection(error: dict[str, Any]) -> Rejected:
+    return Rejected(error.get("err_code") or error.get("code", 0), error.get("description", "refused"))
+
+
+def _messages(replies: Sequence[Reply]) -> list[Stored]:
+    found = []
+    for data, block in replies:
+        if not protocol.status(block) and block is not None:
+            _, seq, at, pending = protocol.stored(block)
+            found.append(Stored(seq, parse_stamp(at), data, pending))
+        elif protocol.status(block) not in {204, 404}:
+            raise Rejected(protocol.status(block), "reading messages failed")
+    return found
+
+
+def _with_subjects(replies: Sequence[Reply]) -> list[tuple[bytes, Stored]]:
+    found = []
+    for data, block in replies:
+        if not protocol.status(block) and block is not None:
+            subject, seq, at, pending = protocol.stored(block)
+            found.append((subject, Stored(seq, parse_stamp(at), data, pending)))
+    return found
+
+
+def _split_by_bytes(subjects: list[bytes], limit: int) -> list[list[bytes]]:
+    """Halves, until each fits a request."""
+    if sum(map(len, subjects)) + 3 * len(subjects) + 64 <= limit or len(subjects) == 1:
+        return [subjects]
+    middle = len(subjects) // 2
+    # The first is the record that is always there.
+    return _split_by_bytes(subjects[:middle], limit) + _split_by_bytes([subjects[0], *subjects[middle:]], limit)

@@ -1,0 +1,98 @@
+"""A set of topics one listens to on core NATS."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+
+from prism.model.errors import InternalError
+from prism.slots.messaging import Event, Publication, Received, Subscription, Topic, TopicKind
+
+from prism_nats import protocol
+from prism_nats.buffer import Buffer
+from prism_nats.errors import ConnectionLost, ReplyTimeout
+from prism_nats.link import Link
+from prism_nats.parts import PART, Assembly
+from prism_nats.subjects import Subjects
+
+_PART = PART.encode()
+
+
+class NatsSubscription(Subscription):
+    """One NATS subscription for each topic, one buffer for all of them."""
+
+    def __init__(self, link: Link, subjects: Subjects, open_ones: set[NatsSubscription]) -> None:
+        self._link = link
+        self._subjects = subjects
+        self._open_ones = open_ones
+        self._ids: dict[Topic, int] = {}
+        self._buffer = Buffer()
+        open_ones.add(self)
+        link.on_back.add(self._reconnected)
+
+    async def add(self, topics: Sequence[Topic]) -> None:
+        """Listens to more topics. Raises InternalError on a closed subscription."""
+        if self._buffer.closed:
+            raise InternalError("the subscription is closed; call subscribe() for a new one")
+        added = []
+        try:
+            for topic in dict.fromkeys(topics):
+                if topic not in self._ids:
+                    subject = self._subjects.topic(topic.kind, topic.name)
+                    self._ids[topic] = await self._link.listen(subject, self._sink(topic))
+                    added.append(topic)
+            await self._link.barrier()
+        except BaseException:
+            await self._leave(added)
+            raise
+
+    async def remove(self, topics: Sequence[Topic]) -> None:
+        """Stops listening to some; what has come in already is still delivered."""
+        if await self._leave(topics) and self._link.is_connected:
+            await self._link.barrier()
+
+    def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
+        """Itself: the subscription is its own iterator."""
+        return self
+
+    async def __anext__(self) -> Sequence[Event]:
+        """All that has come in since the last batch; waits until there is something."""
+        batch = await self._buffer.take()
+        if not batch:
+            raise StopAsyncIteration
+        return batch
+
+    async def close(self) -> None:
+        """Stops listening to everything; what nobody has read is dropped. Idempotent."""
+        self._buffer.close()
+        self._open_ones.discard(self)
+        self._link.on_back.discard(self._reconnected)
+        with suppress(ConnectionLost, ReplyTimeout):  # without a connection there is nothing to end
+            await self.remove(list(self._ids))
+
+    async def _leave(self, topics: Sequence[Topic]) -> bool:
+        ids = [self._ids.pop(topic) for topic in topics if topic in self._ids]
+        for sid in ids:
+            await self._link.leave(sid)
+        return bool(ids)
+
+    def _sink(self, topic: Topic) -> Callable[[bytes, bytes, bytes | None], None]:
+        buffer, assembly = self._buffer, Assembly()
+
+        def whole(_subject: bytes, data: bytes, block: bytes | None) -> None:
+            if not buffer.closed:
+                buffer.put(Received(topic, Publication(data, protocol.unpack_headers(block))))
+
+        def maybe_parts(subject: bytes, data: bytes, block: bytes | None) -> None:
+            if block is None or _PART not in block:
+                whole(subject, data, block)
+                return
+            publication = assembly.take(protocol.unpack_headers(block), data)
+            if publication is not None and not buffer.closed:
+                buffer.put(Received(topic, publication))
+
+        return maybe_parts if topic.kind is TopicKind.INBOX else whole
+
+    def _reconnected(self) -> None:
+        if self._ids:
+            self._buffer.interrupt("the connection to NATS was lost and is back")

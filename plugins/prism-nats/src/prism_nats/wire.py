@@ -1,0 +1,91 @@
+"""nats-py's client with a short way in and out: everything of it that isn't public is in this module.
+
+nats-py connects, logs in, encrypts, finds servers and reconnects. What it does for each message (a queue, a parsed
+header, an object) costs more than the message, so ours are written to the transport in one piece, and what comes in
+on a subscription of ours goes to a function as the bytes that came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+from nats import errors
+from nats.aio.client import Client
+
+from prism_nats.errors import ConnectionLost
+from prism_nats.parser import FastParser
+
+Sink: TypeAlias = Callable[[bytes, bytes, bytes | None], None]
+"""Takes a message: its subject, payload, and headers as they came. Must not block or raise."""
+
+
+class Wire(Client):
+    """A client whose subscriptions may have a sink."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sinks: dict[int, Sink] = {}
+        """By subscription id."""
+        self.on_denial: Callable[[str], None] = _ignore
+        """Told of what we lack the permission for."""
+        self._ps = FastParser(self)
+
+    async def hand_over(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: Any) -> None:
+        """Gives nats-py a message for a subscription without a sink."""
+        await self._process_msg(sid, subject, reply, data, headers)
+
+    async def _process_err(self, err_msg: str) -> None:
+        """Reconnects where nats-py would close for good: a server says so of a slow consumer, for example."""
+        text = err_msg.strip("'").lower()
+        if "permissions violation" in text:
+            self.on_denial(text)
+        elif self.is_connecting:
+            await super()._process_err(err_msg)
+        elif text != "":
+            await self._process_op_err(errors.Error(f"nats: {text}"))
+
+    def send(self, pieces: Iterable[bytes]) -> None:
+        """Hands protocol lines to the transport, now.
+
+        Raises:
+            ConnectionLost: there is no connection. Nothing is kept for when there is one again.
+        """
+        if not self.is_connected or self._transport is None:
+            raise ConnectionLost("not connected to NATS now")
+        self._transport.write(b"".join(pieces))
+
+    async def drained(self) -> None:
+        """Waits until the transport has room again."""
+        transport = self._transport
+        if transport is None or not self.is_connected:
+            raise ConnectionLost("the connection to NATS was lost")
+        try:
+            await transport.drain()  # type: ignore[no-untyped-call]
+        except OSError as error:
+            raise ConnectionLost(f"the connection to NATS was lost: {error}") from error
+
+    async def listen(self, subject: str, sink: Sink) -> int:
+        """Subscribes; the subscription is with the server before anything that `send` writes later.
+
+        Returns:
+            The subscription's id, for `leave`. It outlasts reconnects.
+        """
+        subscription = await self.subscribe(subject)
+        self.sinks[subscription._id] = sink
+        return subscription._id
+
+    async def written(self) -> None:
+        """Waits until what nats-py keeps to write, such as subscriptions, has been handed to the transport."""
+        await self._flush_pending(force_flush=True)
+
+    async def leave(self, sid: int) -> None:
+        """Ends a subscription."""
+        self.sinks.pop(sid, None)
+        subscription = self._subs.get(sid)
+        if subscription is not None and not self.is_closed:
+            await subscription.unsubscribe()
+
+
+def _ignore(_text: str) -> None:
+    """Before anybody listens."""

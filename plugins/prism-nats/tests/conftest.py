@@ -1,0 +1,60 @@
+"""Opens slots on the servers of a test, and closes them after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from prism.slots.context import QueuePolicy, SlotContext
+from prism_conformance.servers import Server
+from prism_nats.config import NatsConfig
+from prism_nats.durability import NatsDurability
+from prism_nats.messaging import NatsMessaging
+
+
+class Slots:
+    """Makes slots for one test."""
+
+    def __init__(self) -> None:
+        self.opened: list[NatsMessaging | NatsDurability] = []
+
+    async def messaging(self, server: Server, **options: Any) -> NatsMessaging:
+        """An opened messaging slot."""
+        slot = NatsMessaging(_config(server, options), SlotContext("room"))
+        self.opened.append(slot)
+        await slot.open()
+        return slot
+
+    async def durability(self, server: Server, policy: QueuePolicy | None = None, **options: Any) -> NatsDurability:
+        """An opened durability slot."""
+        slot = NatsDurability(_config(server, options), SlotContext("room", queues=policy or QueuePolicy()))
+        self.opened.append(slot)
+        await slot.open()
+        return slot
+
+
+def _config(server: Server, options: dict[str, Any]) -> NatsConfig:
+    return NatsConfig(servers=tuple(server.url.split(",")), subject_prefix=server.scope, **options)
+
+
+@pytest_asyncio.fixture
+async def slots() -> AsyncIterator[Slots]:
+    made = Slots()
+    yield made
+    for slot in reversed(made.opened):
+        await slot.close()
+
+
+@pytest.fixture
+def until() -> Callable[..., Awaitable[None]]:
+    """Asks the server again and again, until the answer is yes."""
+
+    async def wait(condition: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
+        async with asyncio.timeout(seconds):
+            while not await condition():
+                await asyncio.sleep(0)
+
+    return wait

@@ -1,0 +1,246 @@
+"""Durability beyond the contract: bounds, sizes, repeated calls, process death, restarts, a cluster's node dying."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import nats
+import pytest
+from prism.model.errors import LimitExceeded
+from prism.model.message import DeliverySemantics, Message
+from prism.model.time import SECOND
+from prism.slots.context import Failure, QueuePolicy
+from prism.slots.durability import Enqueued, Gap, Lease, NoQueue, Settled
+from prism_conformance.servers import Server
+from prism_nats.durability import NatsDurability
+from prism_nats.errors import ConnectionLost, Rejected, ReplyTimeout
+
+from .conftest import Slots
+
+LONG = 60 * SECOND
+BROKEN = (ConnectionLost, Rejected, ReplyTimeout)
+
+
+def message(name: str, payload: bytes = b"payload") -> Message:
+    return Message(name, payload, "text/plain", 1_760_000_000_000_000, DeliverySemantics.AT_LEAST_ONCE, "proxy 1")
+
+
+def ids(leases: list[Lease]) -> list[str]:
+    return [lease.content.id for lease in leases if isinstance(lease.content, Message)]
+
+
+async def physical(server: Server, slot: NatsDurability) -> int:
+    """Messages in the stream of the queues, control records and the mark left out."""
+    client = await nats.connect(server.url.split(",")[0])
+    stream = slot._parts.streams.subjects.queue_stream
+    info = await client.jetstream().stream_info(stream, subjects_filter=">")
+    await client.close()
+    return sum(count for subject, count in (info.state.subjects or {}).items() if subject.endswith(".m"))
+
+
+async def test_sender_and_payload_survive_the_queue(nats_server: Server, slots: Slots) -> None:
+    slot = await slots.durability(nats_server)
+    await slot.create(["alice"])
+    sent = message("m1", b"\n\x00{}\n")
+    await slot.enqueue(sent, ["alice"])
+    (lease,) = await slot.dequeue(["alice"], 1, LONG)
+    assert lease.content == sent
+
+
+@pytest.mark.parametrize("size", [0, 1_000_000])
+async def test_payload_of_any_size_below_the_limit_survives(nats_server: Server, slots: Slots, size: int) -> None:
+    slot = await slots.durability(nats_server)
+    await slot.create(["alice"])
+    assert await slot.enqueue(message("m1", bytes(size)), ["alice"]) == [Enqueued()]
+    (lease,) = await slot.dequeue(["alice"], 1, LONG)
+    assert lease.content == message("m1", bytes(size))
+
+
+async def test_message_too_large_for_the_server_is_refused_by_name(nats_server: Server, slots: Slots) -> None:
+    slot = await slots.durability(nats_server)
+    await slot.create(["alice"])
+    (outcome,) = await slot.enqueue(message("m1", bytes(1024 * 1024)), ["alice"])
+    assert isinstance(outcome, Failure)
+    assert isinstance(outcome.error, LimitExceeded)
+    assert "max_payload of 1,048,576" in outcome.error.message
+
+
+async def test_acked_messages_leave_nothing_in_the_stream(nats_server: Server, slots: Slots) -> None:
+    slot = await slots.durability(nats_server)
+    queues = [f"user-{i}" for i in range(50)]
+    await slot.create(queues)
+    for i in range(3):
+        await slot.enqueue(message(f"m{i}"), queues)
+    leases = await slot.dequeue(queues, 10, LONG)
+    assert len(leases) == 150
+    assert await slot.ack(leases) == [Settled()] * 150
+    assert await physical(nats_server, slot) == 0
+
+
+async def test_queue_nobody_reads_stays_bounded_in_the_stream(nats_server: Server, slots: Slots) -> None:
+    slot = await slots.durability(nats_server, QueuePolicy(max_messages=10, max_dead_letters=1))
+    await slot.create(["alice"])
+    for i in range(300):
+        assert await slot.enqueue(message(f"m{i}"), ["alice"]) == [Enqueued()]
+    assert await physical(nats_server, slot) <= 10 + 1 + 64
+    assert await slot.depth(["alice"]) == [10]
+    leases = await slot.dequeue(["alice"], 100, LONG)
+    assert leases[0].content == Gap(290)
+    assert ids(leases) == [f"m{i}" for i in range(290, 300)]
+
+
+async def test_removed_queue_leaves_nothing_in_the_stream(nats_server: Server, slots: Slots) -> None:
+    slot = await slots.durability(nats_server)
+    await slot.create(["alice", "bob"])
+    await slot.enqueue(message("m1"), ["alice", "bob"])
+    mark = await slot.mark()
+    await slot.delete(["alice"])
+    await slot.delete(["bob"], before=mark)
+    assert await physical(nats_server, slot) == 0
+    assert await slot.enqueue(message("m2"), ["alice", "bob"]) == [NoQueue(), NoQueue()]
+
+
+async def test_queue_removed_elsewhere_takes_nothing_from_a_proxy_that_knew_it(
+    nats_server: Server, slots: Slots
+) -> None:
+    here, there = await slots.durability(nats_server), await slots.durability(nats_server)
+    await here.create(["alice"])
+    assert await here.enqueue(message("m1"), ["alice"]) == [Enqueued()]
+    await there.delete(["alice"])
+    assert await here.enqueue(message("m2"), ["alice"]) == [NoQueue()]
+    await there.create(["alice"])
+    assert await here.enqueue(message("m3"), ["alice"]) == [Enqueued()]
+    assert ids(await there.dequeue(["alice"], 10, LONG)) == ["m3"]
+
+
+async def test_late_removal_racing_with_enqueues_loses_none_that_was_acknowledged(
+    nats_server: Server, slots: Slots
+) -> None:
+    here, there = await slots.durability(nats_server), await slots.durability(nats_server)
+    for turn in range(10):
+        queue = f"user-{turn}"
+        await here.create([queue])
+        mark = await here.mark()
+        names = [f"{turn}-{i}" for i in range(10)]
+
+        async def enqueue(name: str, queue: str = queue) -> str | None:
+            (outcome,) = await here.enqueue(message(name), [queue])
+            return name if outcome == Enqueued() else None
+
+        results = await asyncio.gather(there.delete([queue], before=mark), *map(enqueue, names))
+        stored = {name for name in results if name is not None}
+        assert set(ids(await there.dequeue([queue], 100, LONG))) == stored
+
+
+async def test_message_leased_by_a_process_that_is_killed_comes_back(
+    nats_server: Server, slots: Slots, until: Callable[..., Awaitable[None]]
+) -> None:
+    slot = await slots.durability(nats_server)
+    await slot.create(["alice"])
+    await slot.enqueue(message("m1"), ["alice"])
+    code = f"""
+import asyncio
+from prism.slots.context import SlotContext
+from prism_nats.config import NatsConfig
+from prism_nats.durability import NatsDurability
+from prism_nats.errors import ConnectionLost, Rejected, ReplyTimeout
+
+async def main():
+    config = NatsConfig(servers=({nats_server.url!r},), subject_prefix={nats_server.scope!r})
+    slot = NatsDurability(config, SlotContext("room"))
+    await slot.open()
+    print(len(await slot.dequeue(["alice"], 10, 1_000_000)), flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"1\n"
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    found: list[Lease] = []
+
+    async def came_back() -> bool:
+        found.extend(await slot.dequeue(["alice"], 10, LONG))
+        return bool(found)
+
+    await until(came_back, 10)
+    assert [(lease.attempt, ids([lease])) for lease in found] == [(2, ["m1"])]
+
+
+async def test_what_was_acknowledged_survives_a_killed_server(
+    start_server: Callable[..., Server], slots: Slots, until: Callable[..., Awaitable[None]]
+) -> None:
+    server = await asyncio.to_thread(start_server, "nats")
+    slot = await slots.durability(server, reconnect={"wait": 0.05})
+    queues = [f"user-{i}" for i in range(200)]
+    await slot.create(queues)
+    assert await slot.enqueue(message("m1"), queues) == [Enqueued()] * 200
+    (lease,) = await slot.dequeue(queues[:1], 1, LONG)
+    await asyncio.to_thread(server.kill)
+    await asyncio.to_thread(server.restart)
+
+    async def is_back() -> bool:
+        try:
+            await slot.check()
+        except BROKEN:
+            return False
+        return True
+
+    await until(is_back)
+    assert await slot.ack([lease]) == [Settled()]
+    assert await slot.depth(queues) == [0] + [1] * 199
+    leases = await slot.dequeue(queues, 10, LONG)
+    assert [lease.queue for lease in leases] == queues[1:]
+
+
+@pytest.mark.timeout(240)
+async def test_node_that_dies_in_the_middle_loses_nothing_acknowledged(
+    start_server: Callable[..., Server], slots: Slots, until: Callable[..., Awaitable[None]]
+) -> None:
+    cluster = await asyncio.to_thread(start_server, "nats_cluster")
+    slot = await slots.durability(cluster, stream={"replicas": 3}, timeout=20, reconnect={"wait": 0.05})
+    queues = [f"user-{i}" for i in range(100)]
+    await slot.create(queues)
+    stored: set[tuple[str, str]] = set()
+    unsure: set[tuple[str, str]] = set()
+    under_way = asyncio.Event()
+
+    async def multicast(name: str) -> None:
+        try:
+            outcomes = await slot.enqueue(message(name), queues)
+        except BROKEN:
+            unsure.update((queue, name) for queue in queues)
+            return
+        for queue, outcome in zip(queues, outcomes, strict=True):
+            (stored if outcome == Enqueued() else unsure).add((queue, name))
+        if len(stored) >= 300:
+            under_way.set()
+
+    async def multicasts() -> None:
+        for i in range(30):
+            await multicast(f"m{i}")
+
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(multicasts())
+        await under_way.wait()
+        await asyncio.to_thread(cluster.kill, node=1)
+        await running
+    assert len(stored) > 300
+    found: set[tuple[str, str]] = set()
+
+    async def drained() -> bool:
+        try:
+            leases = await slot.dequeue(queues, 100, LONG)
+            await slot.ack(leases)
+        except BROKEN:
+            return False
+        found.update((lease.queue, name) for lease in leases for name in ids([lease]))
+        return stored <= found
+
+    await until(drained, 60)
+    assert found <= stored | unsure

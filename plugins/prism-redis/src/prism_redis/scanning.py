@@ -1,0 +1,135 @@
+"""A scan: the candidates of all partitions in one order, in pages, looked at again when a page took a while."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from prism.filters.ast import And
+from prism.filters.compiled import compile_filter
+from prism.filters.sorting import seek_key, sort_key
+from prism.slots.registry import Projection, Query
+
+from prism_redis.candidates import WALK, Item, PartScan, as_record, as_target, matching_items
+from prism_redis.concurrency import together
+from prism_redis.keys import grouped
+from prism_redis.reading import Reader
+from prism_redis.records import target_of
+
+LEAST: Final = 16
+"""Records read of a partition in one step, at least."""
+
+
+class Scan:
+    """One query over all partitions."""
+
+    def __init__(self, readers: Sequence[Reader], query: Query) -> None:
+        self._readers = readers
+        self._query = query
+        self._again = Again(readers, query)
+
+    async def pages(self) -> AsyncIterator[list[Item]]:
+        """The matching live records in pages that are never empty, in the query's order.
+
+        What is left over of a step is looked at again after each page: its reader may have taken a while.
+        """
+        size, left = self._size, self._query.limit
+        if left is not None and left <= 0:
+            return
+        async for step in self._sorted() if self._query.sort else self._by_identity():
+            items = step
+            while items:
+                wanted = size if left is None else min(size, left)
+                page, items = items[:wanted], items[wanted:]
+                yield page
+                left = None if left is None else left - len(page)
+                if left == 0:
+                    return
+                items = await self._again.matching([item.identity for item in items])
+
+    async def count(self) -> int:
+        """How many live records match."""
+        return sum(await together(PartScan(reader, self._query).count() for reader in self._readers))
+
+    @property
+    def _size(self) -> int:
+        return max(1, self._query.page_size)
+
+    async def _by_identity(self) -> AsyncIterator[list[Item]]:
+        """What all partitions find up to where each of them has looked; then on from there.
+
+        What some have found beyond that is read again: so nothing grows old while a page is read, and little is
+        lost, since a page takes about as much from each.
+        """
+        size = self._size if self._query.limit is None else min(self._size, self._query.limit)
+        parts = [PartScan(reader, self._query) for reader in self._readers]
+        least = size if len(parts) == 1 else max(LEAST, size // len(parts))
+        after, ahead = None, least
+        while parts:
+            steps = await together(part.step(after, ahead) for part in parts)
+            after = min((step.reached for step in steps if not step.last), default=None)
+            found = [item for step in steps for item in step.items]
+            if after is not None:
+                bound = after.decode()
+                found = [item for item in found if item.identity <= bound]
+            if len(parts) > 1:
+                found.sort(key=_identity)
+            yield found
+            if after is None:
+                return
+            # Few hits: look further ahead. Many: what is more than a page would have to be read again.
+            ahead = least if len(found) * 2 >= size else min(2 * ahead, max(least, WALK))
+
+    async def _sorted(self) -> AsyncIterator[list[Item]]:
+        """Orders all that matches by its sort key, keeping key and identity alone, and reads it again in pages."""
+        query, comparable = self._query, sort_key(self._query.sort)
+        after = None if query.after is None else seek_key(query.sort, query.after.values, query.after.identity)
+        keyed: list[Any] = []
+        for reader in self._readers:
+            part, after_name, last = PartScan(reader, query), None, False
+            while not last:
+                step = await part.step(after_name, WALK)
+                after_name, last = step.reached, step.last
+                keys = map(comparable, map(as_record, step.items))
+                keyed += keys if after is None else [key for key in keys if key > after]
+                if query.limit is not None and len(keyed) > 2 * query.limit + WALK:
+                    keyed = heapq.nsmallest(query.limit, keyed)
+        keyed.sort()
+        names = [key[-1] for key in (keyed if query.limit is None else keyed[: query.limit])]
+        for i in range(0, len(names), self._size):
+            yield await self._again.matching(names[i : i + self._size])
+
+
+class Again:
+    """Records that were found earlier, read again: those that are still there and still match."""
+
+    def __init__(self, readers: Sequence[Reader], query: Query) -> None:
+        self._readers = readers
+        self._targets = query.projection is Projection.TARGETS
+        self._filter = compile_filter(And(query.conjuncts)) if query.conjuncts else None
+
+    async def matching(self, names: Sequence[str]) -> list[Item]:
+        """The records of these identities, in their order."""
+        groups = grouped(names, len(self._readers))
+        parts = await together(
+            self._read(self._readers[number], [names[i] for i in positions]) for number, positions in groups.items()
+        )
+        found = {item.identity: item for part in parts for item in part}
+        return [found[name] for name in names if name in found]
+
+    async def _read(self, reader: Reader, names: Sequence[str]) -> list[Item]:
+        identities = [name.encode() for name in names]
+        documents = not self._targets or self._filter is not None
+        shot = await reader.snapshot(identities, documents=documents)
+        if not documents:
+            live = [i for i in range(len(identities)) if shot.is_live(i)]
+            return [target_of(identities[i], shot.heads[i] or b"") for i in live]
+        found = shot.registrations()
+        if self._filter is not None:
+            found = matching_items(self._filter, found)
+        return list(map(as_target, found)) if self._targets else found
+
+
+def _identity(item: Item) -> str:
+    return str(item.identity)
