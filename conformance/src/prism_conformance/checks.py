@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 import pytest
 
-TIME_LIMIT: Final = 60.0
+TIME_LIMIT: Final = 100.0
 """Seconds after which a check has failed, whatever it is waiting for."""
 
 _ID: Final = re.compile(r"(SLOT|REG|FIL|MSG|DUR)-\d{3}")

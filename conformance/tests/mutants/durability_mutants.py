@@ -41,7 +41,7 @@ def outcomes_are_those_stored_first(patch: MP) -> None:
     patch.setattr(Queues, "enqueue", enqueue)
 
 
-@durability("DUR-013", "DUR-051")
+@durability("DUR-013", "DUR-104")
 def queue_is_a_stack(patch: MP) -> None:
     original = Queue.lease
 
@@ -65,7 +65,7 @@ def creating_a_queue_again_empties_it(patch: MP) -> None:
     patch.setattr(Queues, "create", create)
 
 
-@durability("DUR-020", "DUR-021", "DUR-022", "DUR-024", "DUR-025", "DUR-035")
+@durability("DUR-020", "DUR-021", "DUR-022", "DUR-024", "DUR-025")
 def message_ids_are_not_remembered(patch: MP) -> None:
     patch.setattr(Traces, "find", lambda self, message_id: None)
 
@@ -126,7 +126,7 @@ def removal_with_a_mark_leaves_dead_letters(patch: MP) -> None:
     patch.setattr(Queue, "drop_before", drop_before)
 
 
-@durability("DUR-040", "DUR-030", "DUR-113", "DUR-121", "DUR-202", "DUR-213")
+@durability("DUR-040", "DUR-113", "DUR-121", "DUR-202", "DUR-213")
 def depth_leaves_out_what_is_leased(patch: MP) -> None:
     original = Queue.depth
 
@@ -177,7 +177,7 @@ def lease_never_ends(patch: MP) -> None:
     patch.setattr(Queue, "extend", extend)
 
 
-@durability("DUR-106", "DUR-107", "DUR-126", "DUR-127")
+@durability("DUR-106", "DUR-107", "DUR-126", "DUR-200", "DUR-211")
 def what_comes_back_goes_behind_what_is_new(patch: MP) -> None:
     original = Queue.lease
 
@@ -194,7 +194,7 @@ def what_comes_back_goes_behind_what_is_new(patch: MP) -> None:
     patch.setattr(Queue, "lease", lease)
 
 
-@durability("DUR-110", "DUR-202")
+@durability("DUR-110")
 def acked_message_comes_back(patch: MP) -> None:
     original = Queue.settle
 
@@ -208,7 +208,7 @@ def acked_message_comes_back(patch: MP) -> None:
     patch.setattr(Queue, "settle", settle)
 
 
-@durability("DUR-112", "DUR-114", "DUR-030", "DUR-033", "DUR-113", "DUR-120")
+@durability("DUR-112", "DUR-030", "DUR-033", "DUR-113", "DUR-114", "DUR-120", "DUR-213")
 def every_ack_is_settled(patch: MP) -> None:
     original = MemoryDurability.ack
 
@@ -229,7 +229,7 @@ def stale_lease_is_good(patch: MP) -> None:
     patch.setattr(Queue, "_leased", leased)
 
 
-@durability("DUR-120", "DUR-200", "DUR-211")
+@durability("DUR-120", "DUR-030", "DUR-037", "DUR-200", "DUR-202", "DUR-205", "DUR-206", "DUR-207")
 def nack_does_not_count_the_attempt(patch: MP) -> None:
     original = Queue.give_back
 
@@ -286,7 +286,7 @@ def message_gets_one_attempt_too_many(patch: MP) -> None:
     patch.setattr(Queue, "_bury", bury)
 
 
-@durability("DUR-203")
+@durability("DUR-203", "DUR-204")
 def last_attempt_cannot_be_acked(patch: MP) -> None:
     original = Queue.settle
 
@@ -316,7 +316,7 @@ def replayed_dead_letter_stays(patch: MP) -> None:
     patch.setattr(Queue, "revive", revive)
 
 
-@durability("DUR-210", "DUR-211", "DUR-212", "DUR-213")
+@durability("DUR-210", "DUR-211", "DUR-212")
 def full_queue_drops_in_silence(patch: MP) -> None:
     original = Queue._make_room
 
@@ -341,7 +341,7 @@ def gap_counts_one_too_few(patch: MP) -> None:
     patch.setattr(Loss, "absorb", absorb)
 
 
-@durability("DUR-212")
+@durability("DUR-212", "DUR-225")
 def gap_is_counted_in_the_depth(patch: MP) -> None:
     original = Queue.depth
 

@@ -40,7 +40,7 @@ def inbox_and_identity_are_one_topic(patch: MP) -> None:
     patch.setattr(Hub, "publish", publish)
 
 
-@messaging("MSG-013", "MSG-017", "MSG-021")
+@messaging("MSG-013", "MSG-011", "MSG-015", "MSG-017", "MSG-021", "MSG-025")
 def subscription_begins_a_little_later(patch: MP) -> None:
     original = Hub.listen
 

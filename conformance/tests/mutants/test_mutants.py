@@ -7,10 +7,26 @@ from functools import cache
 import pytest
 from prism.model.errors import PrismError
 
-from . import durability_mutants, messaging_mutants, registry_mutants, slot_mutants
+from . import (
+    durability_mutants,
+    expiry_mutants,
+    filter_mutants,
+    messaging_mutants,
+    registry_mutants,
+    scan_mutants,
+    slot_mutants,
+)
 from .running import MUTANTS, Mutant, failure, impatient, names_of
 
-FAMILIES = (registry_mutants, messaging_mutants, durability_mutants, slot_mutants)
+FAMILIES = (
+    registry_mutants,
+    expiry_mutants,
+    scan_mutants,
+    filter_mutants,
+    messaging_mutants,
+    durability_mutants,
+    slot_mutants,
+)
 SLOW = frozenset({"REG-240"})
 """Checks that the exactness run leaves to their own mutants."""
 
@@ -46,6 +62,7 @@ def test_mutant_is_killed_by_the_check_meant_for_it(mutant: Mutant, monkeypatch:
 
 
 def test_there_are_at_least_thirty_mutants_of_all_three_slots() -> None:
+    assert len(FAMILIES) == 7
     assert len(MUTANTS) >= 30
     assert {mutant.contract.kind for mutant in MUTANTS.values()} == {"registry", "messaging", "durability"}
 

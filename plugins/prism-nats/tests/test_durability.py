@@ -199,48 +199,57 @@ async def test_what_was_acknowledged_survives_a_killed_server(
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.parametrize("ours", [True, False], ids=["the node we talk to", "another node"])
 async def test_node_that_dies_in_the_middle_loses_nothing_acknowledged(
-    start_server: Callable[..., Server], slots: Slots, until: Callable[..., Awaitable[None]]
+    start_server: Callable[..., Server], slots: Slots, until: Callable[..., Awaitable[None]], ours: bool
 ) -> None:
     cluster = await asyncio.to_thread(start_server, "nats_cluster")
     slot = await slots.durability(cluster, stream={"replicas": 3}, timeout=20, reconnect={"wait": 0.05})
+    at = slot._parts.link.wire.connected_url
+    assert at is not None
+    node = next(i for i, each in enumerate(cluster.nodes) if (each.port == at.port) is ours)
     queues = [f"user-{i}" for i in range(100)]
+    names = [f"m{i}" for i in range(30)]
     await slot.create(queues)
-    stored: set[tuple[str, str]] = set()
-    unsure: set[tuple[str, str]] = set()
-    under_way = asyncio.Event()
+    under_way, dead = asyncio.Event(), asyncio.Event()
+    after_death = 0
 
-    async def multicast(name: str) -> None:
+    async def acknowledged(name: str) -> bool:
         try:
-            outcomes = await slot.enqueue(message(name), queues)
+            return await slot.enqueue(message(name), queues) == [Enqueued()] * 100
         except BROKEN:
-            unsure.update((queue, name) for queue in queues)
-            return
-        for queue, outcome in zip(queues, outcomes, strict=True):
-            (stored if outcome == Enqueued() else unsure).add((queue, name))
-        if len(stored) >= 300:
-            under_way.set()
+            return False
 
     async def multicasts() -> None:
-        for i in range(30):
-            await multicast(f"m{i}")
+        nonlocal after_death
+        for i, name in enumerate(names):
+            if i == 5:
+                under_way.set()
+            if i == 25:
+                await dead.wait()
+            await until(lambda name=name: acknowledged(name), 60)
+            after_death += dead.is_set()
 
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(multicasts())
         await under_way.wait()
-        await asyncio.to_thread(cluster.kill, node=1)
+        await asyncio.to_thread(cluster.kill, node=node)
+        dead.set()
         await running
-    assert len(stored) > 300
-    found: set[tuple[str, str]] = set()
+    assert after_death >= 5
+    copies: dict[tuple[str, str], set[str]] = {}
 
     async def drained() -> bool:
         try:
-            leases = await slot.dequeue(queues, 100, LONG)
+            leases = await slot.dequeue(queues, 100, 2 * SECOND)
+            for lease in leases:
+                for name in ids([lease]):
+                    copies.setdefault((lease.queue, name), set()).add(lease.token.partition(".")[0])
             await slot.ack(leases)
+            return await slot.depth(queues) == [0] * 100
         except BROKEN:
             return False
-        found.update((lease.queue, name) for lease in leases for name in ids([lease]))
-        return stored <= found
 
     await until(drained, 60)
-    assert found <= stored | unsure
+    assert copies.keys() == {(queue, name) for queue in queues for name in names}
+    assert {len(sequences) for sequences in copies.values()} == {1}

@@ -11,6 +11,7 @@ from prism.model.errors import LimitExceeded
 from prism.slots.context import Code, Failure
 from prism.slots.messaging import Interrupted, Publication, Published, Received, Topic, TopicKind
 from prism_conformance.servers import Server
+from prism_nats.errors import ConnectionLost, ReplyTimeout
 
 from .conftest import Slots
 
@@ -138,3 +139,44 @@ async def test_subscription_that_is_not_read_reports_what_it_dropped(
         events = list(await anext(aiter(slow)))
         assert [type(event) for event in events] == [Received] * 10 + [Interrupted]
         assert len(await anext(aiter(quick))) == 1
+
+
+async def test_node_that_dies_in_the_middle_is_replaced_by_another(
+    start_server: Callable[..., Server], slots: Slots, until: Callable[..., Awaitable[None]]
+) -> None:
+    cluster = await asyncio.to_thread(start_server, "nats_cluster")
+    sender = await slots.messaging(cluster, reconnect={"wait": 0.05})
+    receiver = await slots.messaging(cluster, reconnect={"wait": 0.05}, timeout=4)
+    topics = [inbox("proxy"), *(identity(f"user-{i}") for i in range(200))]
+    sent: list[bytes] = []
+
+    async def publish() -> bool:
+        payload = b"%d" % len(sent)
+        sent.append(payload)
+        try:
+            outcomes = await sender.publish(Publication(payload), topics)
+        except (ConnectionLost, ReplyTimeout):
+            return False
+        return outcomes == [Published(), *[Published(0)] * 200]
+
+    async with await receiver.subscribe() as subscription:
+        await subscription.add(topics[:1])
+        await until(publish)
+        at = sender._link.wire.connected_url
+        assert at is not None
+        (node,) = (i for i, each in enumerate(cluster.nodes) if each.port == at.port)
+        dying = asyncio.create_task(asyncio.to_thread(cluster.kill, node=node))
+        while not dying.done():
+            await publish()
+            await asyncio.sleep(0)
+        await dying
+        await until(publish)
+        last = sent[-1]
+        found: list[bytes] = []
+        async with asyncio.timeout(20):
+            async for batch in subscription:
+                found += [event.publication.payload for event in batch if isinstance(event, Received)]
+                if last in found:
+                    break
+    assert found == sorted(set(found), key=int)
+    assert set(found) <= set(sent)

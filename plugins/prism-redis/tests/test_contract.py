@@ -1,17 +1,17 @@
-"""The contract, held on real servers: Redis, Valkey, and a cluster of three nodes."""
+"""The contract, held on real servers: Redis, Valkey, and a cluster of three nodes (`make soak`: it takes minutes)."""
 
 from __future__ import annotations
 
 import pytest
 from prism_conformance import DurabilityContract, MessagingContract, RegistryContract, Subject
 
-from .conftest import CONFIGURED, config_of
+from .conftest import config_of
 
 
 class OnServers:
     """Runs every check on each server."""
 
-    @pytest.fixture(params=CONFIGURED)
+    @pytest.fixture(params=["redis", "valkey", pytest.param("cluster", marks=pytest.mark.soak)])
     def subject(self, request: pytest.FixtureRequest) -> Subject:
         return Subject("redis", config_of(request.param))
 

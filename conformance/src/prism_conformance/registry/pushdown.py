@@ -66,6 +66,12 @@ async def compare(registry: RegistryBackend, node: Node) -> None:
         assert alone == expected if answer is Support.EXACT else alone >= expected
 
 
+def claimed(registry: RegistryBackend, *asked: Node) -> tuple[Node, ...]:
+    """Those of the conjuncts that the slot takes: it is never given another."""
+    answers = registry.plan(asked)
+    return tuple(part for part, answer in zip(asked, answers, strict=True) if answer is not Support.UNSUPPORTED)
+
+
 def _expected(node: Node, records: Sequence[Record]) -> list[str]:
     return [record.identity for record in records if matches(node, record)]
 
@@ -236,7 +242,7 @@ class FilterContract(AnySlotContract):
         await store(registry, "bob", b'{"a":1}')
         await advance(PAST)
         node = parse({"a": 1}, Limits())
-        assert await names(registry, conjuncts=(node,)) == ["bob"]
+        assert await names(registry, conjuncts=claimed(registry, node)) == ["bob"]
         await registry.pop_expired(10)
         await compare(registry, node)
 
@@ -246,9 +252,11 @@ class FilterContract(AnySlotContract):
         registry = await opener.registry(indexes=["a"])
         await refill(registry, [{"a": i % 3, "b": i % 2} for i in range(300)])
         node = parse({"a": 1}, Limits())
-        everyone = await names(registry, conjuncts=(node,))
-        assert len(everyone) == 100
-        assert await names(registry, conjuncts=(node,), after=After((), everyone[49])) == everyone[50:]
-        assert await names(registry, conjuncts=(node,), page_size=7) == everyone
+        pushed = claimed(registry, node)
+        everyone = await names(registry, conjuncts=pushed)
+        assert len(everyone) >= 100
+        assert await names(registry, conjuncts=pushed, after=After((), everyone[49])) == everyone[50:]
+        assert await names(registry, conjuncts=pushed, page_size=7) == everyone
         if registry.plan([node]) == [Support.EXACT]:
+            assert len(everyone) == 100
             assert await names(registry, conjuncts=(node,), limit=33, page_size=10) == everyone[:33]

@@ -8,6 +8,7 @@ import typer
 
 from prism._version import __version__
 from prism.cli.attaching import attach
+from prism.cli.conformance import conformance
 from prism.cli.exits import EPILOGUE
 from prism.cli.exporting import export
 from prism.cli.importing import import_
@@ -43,6 +44,6 @@ def prism(
     """Register identities, find them by filter, and multicast to exactly the ones that match."""
 
 
-for _command in (demo, serve, plugins, register, ls, get, send, attach, unregister, explain, export):
+for _command in (demo, serve, plugins, conformance, register, ls, get, send, attach, unregister, explain, export):
     app.command()(_command)
 app.command("import")(import_)

@@ -11,8 +11,10 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from prism_nats.answers import Ack, Outcome, is_busy
+from prism_nats.attempts import Attempts
 from prism_nats.errors import WRONG_LAST_SEQUENCE, Rejected
-from prism_nats.streams import Ack, Outcome, Streams, attempts, is_busy
+from prism_nats.streams import Streams
 
 _KNOWN: Final = 200_000
 """Records kept in memory."""
@@ -120,7 +122,7 @@ class Controls:
         """
         todo = list(queues)
         failed: Exception | None = None
-        async for _ in attempts(self._streams.timeout):
+        async for _ in Attempts(self._streams.timeout):
             if failed is not None:
                 found = await self.read(todo)
             writes = list(plan(found, todo))

@@ -8,11 +8,13 @@ from prism.slots.context import QueuePolicy
 from prism.slots.durability import DeadLetter
 
 from prism_nats import envelope
+from prism_nats.answers import Ack, Stored, is_busy
+from prism_nats.attempts import Attempts
 from prism_nats.clock import ServerClock
 from prism_nats.controls import Controls, is_changed
 from prism_nats.ledger import Dead, Ledger
 from prism_nats.ledgers import Ledgers
-from prism_nats.streams import Ack, Stored, Streams, attempts, is_busy
+from prism_nats.streams import Streams
 
 
 class DeadLetters:
@@ -85,7 +87,7 @@ class DeadLetters:
         """Stores a copy under an id of its own; False where the queue is gone."""
         subject = self._streams.subjects.messages(queue).encode()
         last: Exception | None = None
-        async for _ in attempts(self._streams.timeout):
+        async for _ in Attempts(self._streams.timeout):
             control = (await self._controls.read([queue])).get(queue)
             if control is None or control.gone:
                 return False

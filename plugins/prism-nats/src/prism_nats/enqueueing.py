@@ -12,12 +12,14 @@ from prism.slots.context import Failure
 from prism.slots.durability import Enqueued, EnqueueOutcome, NoQueue
 
 from prism_nats import envelope, errors
+from prism_nats.answers import Ack, Outcome, is_busy
+from prism_nats.attempts import Attempts
 from prism_nats.controls import Control, Controls, Write, encode, is_changed
 from prism_nats.errors import QUEUE_FULL, Rejected
 from prism_nats.ledger import Ledger
 from prism_nats.ledgers import Ledgers
 from prism_nats.rooms import Rooms
-from prism_nats.streams import Ack, Outcome, Streams, attempts, is_busy
+from prism_nats.streams import Streams
 from prism_nats.subjects import token
 
 _HEADER: Final = (
@@ -45,7 +47,7 @@ class Enqueueing:
         """Appends the message to each queue once; an outcome for each."""
         body = envelope.pack(self._message, ttl)
         todo = list(dict.fromkeys(queues))
-        async for _ in attempts(self._streams.timeout):
+        async for _ in Attempts(self._streams.timeout):
             sent, outcomes = await self._send(todo, body)
             self._again = []
             repeats: list[tuple[str, Control, int]] = []

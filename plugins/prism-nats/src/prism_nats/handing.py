@@ -8,13 +8,15 @@ from prism.model.time import Micros
 from prism.slots.context import QueuePolicy
 from prism.slots.durability import Gap, Lease
 
+from prism_nats.answers import Ack, Stored, is_busy
+from prism_nats.attempts import Attempts
 from prism_nats.clock import ServerClock
 from prism_nats.controls import is_changed
 from prism_nats.envelope import unpack
 from prism_nats.ledger import Held, Ledger
 from prism_nats.ledgers import Ledgers, State
 from prism_nats.rooms import Rooms, as_waiting
-from prism_nats.streams import Ack, Stored, Streams, attempts, is_busy
+from prism_nats.streams import Streams
 
 
 class Handing:
@@ -40,7 +42,7 @@ class Handing:
         leases: list[Lease] = []
         todo = list(queues)
         failed: Exception | None = None
-        async for _ in attempts(self._streams.timeout):
+        async for _ in Attempts(self._streams.timeout):
             offered, changed = await self._offer(todo, limit, visibility)
             outcomes = await self._ledgers.write(changed)
             todo = []

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
+from prism_nats.answers import Ack, Outcome, is_busy
+from prism_nats.attempts import Attempts
 from prism_nats.controls import is_changed
 from prism_nats.ledger import Ledger
-from prism_nats.streams import Ack, Outcome, Streams, attempts, is_busy
+from prism_nats.streams import Streams
 
 _KNOWN: Final = 50_000
 T = TypeVar("T")
@@ -71,7 +73,7 @@ class Ledgers:
         """
         results: dict[str, T | Exception] = {}
         todo = list(queues)
-        async for _ in attempts(self._streams.timeout):
+        async for _ in Attempts(self._streams.timeout):
             unknown = [queue for queue in todo if queue not in self._known]
             states = {queue: self._known[queue] for queue in todo if queue in self._known}
             remembered = set(states)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from prism_nats.answers import Ack, is_busy
+from prism_nats.attempts import Attempts
 from prism_nats.controls import GONE, NEW, Control, Controls, Write, encode, is_changed
 from prism_nats.ledger import Ledger
 from prism_nats.ledgers import Ledgers, State
-from prism_nats.streams import ROLLUP, Ack, Streams, attempts, is_busy
+from prism_nats.streams import ROLLUP, Streams
 
 
 class Removal:
@@ -66,7 +68,7 @@ class Removal:
         """
         todo = list(queues)
         failed: Exception | None = None
-        async for _ in attempts(self._streams.timeout):
+        async for _ in Attempts(self._streams.timeout):
             controls = {q: c for q, c in (await self._controls.read(todo)).items() if not c.gone}
             states = await self._ledgers.read(list(controls))
             newest = await self._newest(list(controls))

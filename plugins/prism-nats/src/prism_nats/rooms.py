@@ -8,11 +8,13 @@ from typing import Final
 from prism.model.time import Micros
 from prism.slots.context import QueuePolicy
 
+from prism_nats.answers import Ack, Stored
+from prism_nats.attempts import Attempts
 from prism_nats.clock import ServerClock
 from prism_nats.envelope import dies_at
 from prism_nats.ledger import Ledger, Waiting
 from prism_nats.ledgers import Ledgers, State
-from prism_nats.streams import Ack, Stored, Streams, attempts
+from prism_nats.streams import Streams
 
 _ALL: Final = 2**31 - 1
 _PAGE: Final = 1_000
@@ -65,7 +67,7 @@ class Rooms:
     async def make(self, queues: Sequence[str]) -> None:
         """Drops the oldest messages of queues that hold too many, and what is left of removed ones."""
         todo = list(queues)
-        async for _ in attempts(self._streams.timeout):
+        async for _ in Attempts(self._streams.timeout):
             now = self._clock.now()
             states = await self._ledgers.read(todo)
             ledgers = {queue: Ledger.decode(state.data) for queue, state in states.items()}

@@ -7,20 +7,22 @@ we asked (`multi_last` says how far it looked).
 
 from __future__ import annotations
 
-import asyncio
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final
 
 import orjson
 from prism.model.time import Micros
 from prism.slots.context import QueuePolicy
 
 from prism_nats import protocol
+from prism_nats.answers import Ack, Outcome, Stored, answer_of, is_busy, messages_of, outcome_of, with_subjects
+from prism_nats.attempts import Attempts
 from prism_nats.config import NatsConfig
-from prism_nats.errors import BUSY, NO_STREAM, Rejected, ReplyTimeout, WrongStream
+from prism_nats.errors import Rejected, ReplyTimeout
 from prism_nats.exchanges import Reply
 from prism_nats.link import Link
+from prism_nats.making import ensure
 from prism_nats.stamps import parse_stamp
 from prism_nats.subjects import Subjects
 
@@ -33,28 +35,8 @@ _LARGE: Final = 32
 """Messages of any size read at a time; a server drops a connection that has 64 MB waiting for it."""
 _API_WINDOW: Final = 256
 """API requests in flight; a server drops all that wait when there are more than 10,000."""
-_NAME_IN_USE: Final = 10058
 _NO_SUCH_MESSAGE: Final = frozenset({10037, 10057, 10043})
 _SLACK: Final = 64
-
-
-class Stored(NamedTuple):
-    """A message as it is in a stream. `pending` is how many matched after it."""
-
-    seq: int
-    at: Micros
-    data: bytes
-    pending: int
-
-
-class Ack(NamedTuple):
-    """What became of a publish."""
-
-    seq: int
-    duplicate: bool
-
-
-Outcome = Ack | Rejected | ReplyTimeout
 
 
 class Streams:
@@ -78,7 +60,9 @@ class Streams:
         """
         policy, subjects = self._policy, self.subjects
         physical = policy.max_messages + policy.max_dead_letters + max(_SLACK, policy.max_messages // 8)
-        info = await self._ensure(
+        info = await ensure(
+            self.api,
+            self._config.stream,
             subjects.queue_stream,
             {
                 "subjects": [subjects.mark, f"{subjects.mark}.>"],
@@ -89,19 +73,25 @@ class Streams:
                 "duplicate_window": round(self._config.stream.duplicate_window * 1e9),
                 "max_bytes": self._config.stream.max_bytes,
             },
+            self.timeout,
         )
-        await self._ensure(
+        await ensure(
+            self.api,
+            self._config.stream,
             subjects.ledger_stream,
             {
                 "subjects": [subjects.sentinel, f"{subjects.sentinel}.>"],
                 "max_msgs_per_subject": 1,
                 "discard": "old",
             },
+            self.timeout,
         )
         self._replicas = info["config"]["num_replicas"]
         # Records that are always there: a read that finds nothing doesn't say how far it looked.
         await self.publish_one(subjects.mark, b"", ROLLUP)
         await self.publish_one(subjects.sentinel, b"")
+        for stream in (subjects.queue_stream, subjects.ledger_stream):
+            await self.latest(stream, [])  # a server that can't do this kind of read is found out here
         return parse_stamp(info["ts"].encode())
 
     async def server_time(self) -> Micros:
@@ -115,19 +105,19 @@ class Streams:
         Raises:
             Rejected: its answer is an error.
         """
-        return _answer(await self.link.request(f"$JS.API.{request}", orjson.dumps(body)))
+        return answer_of(await self.link.request(f"$JS.API.{request}", orjson.dumps(body)))
 
     async def publish(
         self, subjects: Sequence[bytes], headers: Sequence[bytes], bodies: Sequence[bytes]
     ) -> list[Outcome]:
         """Publishes messages, thousands at a time, and says for each whether it is stored."""
         replies = await self.link.ask(subjects, headers, bodies)
-        return [_outcome(reply, self.timeout) for reply in replies]
+        return [outcome_of(reply, self.timeout) for reply in replies]
 
     async def publish_one(self, subject: str, body: bytes, headers: bytes = b"") -> int:
         """Publishes a message, again while nobody takes it, and returns its sequence."""
         last: Exception = ReplyTimeout("not tried")
-        async for _ in attempts(self.timeout):
+        async for _ in Attempts(self.timeout):
             (outcome,) = await self.publish([subject.encode()], [headers], [body])
             if isinstance(outcome, Ack):
                 return outcome.seq
@@ -157,7 +147,7 @@ class Streams:
         """The sequence that a replica must have reached for a read to count; 0 where there is but one copy."""
         if self._replicas == 1:
             return 0
-        async for _ in attempts(self.timeout):
+        async for _ in Attempts(self.timeout):
             try:
                 info = await self.api(f"STREAM.INFO.{stream}", {})
             except Rejected as error:
@@ -182,7 +172,7 @@ class Streams:
         if known or self._replicas > 1:
             todo = [i for i in todo if (last := known.get(subjects[i])) is not None and last.seq >= starts[i]]
         to = f"$JS.API.DIRECT.GET.{stream}".encode()
-        async for _ in attempts(self.timeout):
+        async for _ in Attempts(self.timeout):
             bodies = [
                 b'{"seq":%d,"next_by_subj":"%b","batch":%d,"max_bytes":%d}'
                 % (max(1, starts[i]), subjects[i], limits[i], _READ_BYTES)
@@ -190,7 +180,7 @@ class Streams:
             ]
             again = []
             for i, replies in zip(todo, await self.link.collect([to] * len(todo), bodies), strict=True):
-                found[i] = _messages(replies)
+                found[i] = messages_of(replies)
                 reached = found[i][-1].seq if found[i] else 0
                 ended = not found[i] or found[i][-1].pending == 0
                 if ended and (last := known.get(subjects[i])) is not None and reached < last.seq:
@@ -213,7 +203,7 @@ class Streams:
             if reply is None:
                 raise ReplyTimeout(f"no answer from NATS for {self.timeout} s")
             if not protocol.status(reply[1]):
-                (message,) = _messages([reply])
+                (message,) = messages_of([reply])
                 found[message.seq] = message
             elif protocol.status(reply[1]) != 404:
                 raise Rejected(protocol.status(reply[1]), "reading a message failed")
@@ -239,11 +229,11 @@ class Streams:
         await self._api_many(to, bodies)
 
     async def _api_many(self, to: bytes, bodies: list[bytes]) -> None:
-        async for _ in attempts(self.timeout):
+        async for _ in Attempts(self.timeout):
             replies = await self.link.ask([to] * len(bodies), [b""] * len(bodies), bodies, window=_API_WINDOW)
             again = []
             for body, reply in zip(bodies, replies, strict=True):
-                outcome = _outcome(reply, self.timeout)
+                outcome = outcome_of(reply, self.timeout)
                 if is_busy(outcome):
                     again.append(body)
             bodies = again
@@ -253,7 +243,7 @@ class Streams:
 
     async def _read_from_leader(self, seq: int) -> Stored | None:
         last: Exception = ReplyTimeout("not tried")
-        async for _ in attempts(self.timeout):
+        async for _ in Attempts(self.timeout):
             try:
                 answer = await self.api(f"STREAM.MSG.GET.{self.subjects.queue_stream}", {"seq": seq})
             except Rejected as error:
@@ -271,7 +261,7 @@ class Streams:
     async def _latest(self, stream: str, subjects: list[bytes], at_least: int) -> dict[bytes, Stored]:
         body = b'{"multi_last":["%b"]}' % b'","'.join(subjects)
         to = f"$JS.API.DIRECT.GET.{stream}".encode()
-        async for _ in attempts(self.timeout):
+        async for _ in Attempts(self.timeout):
             (replies,) = await self.link.collect([to], [body])
             end = replies[-1][1] or b""
             if protocol.status(end) in {404, 503}:
@@ -279,123 +269,8 @@ class Streams:
             if protocol.status(end) != 204:
                 raise Rejected(protocol.status(end), "reading the last messages failed")
             if (protocol.number(end, b"Nats-UpTo-Sequence") or 0) >= at_least:
-                return dict(_with_subjects(replies))
+                return dict(with_subjects(replies))
         raise ReplyTimeout("the replicas of the stream lag behind its leader, or can't be reached")
-
-    async def _ensure(self, name: str, wanted: dict[str, Any]) -> dict[str, Any]:
-        options = self._config.stream
-        full = {
-            "name": name,
-            "storage": options.storage.value,
-            "num_replicas": options.replicas,
-            "retention": "limits",
-            "allow_direct": True,
-            **wanted,
-        }
-        async for _ in attempts(self.timeout):
-            try:
-                info = await self.api(f"STREAM.INFO.{name}", {})
-            except Rejected as error:
-                if error.code == NO_STREAM:
-                    try:
-                        return await self.api(f"STREAM.CREATE.{name}", full)
-                    except Rejected as refusal:
-                        if refusal.code != _NAME_IN_USE and not is_busy(refusal):
-                            raise
-                        last = refusal
-                        continue
-                if not is_busy(error):
-                    raise
-                last = error
-            else:
-                return await self._check(name, info, wanted)
-        raise last
-
-    async def _check(self, name: str, info: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-        """Refuses a stream that can't serve, and gives one room whose queues were shorter before."""
-        config = info["config"]
-        for key in ("subjects", "discard", "discard_new_per_subject", "allow_rollup_hdrs"):
-            if key in wanted and config.get(key) != wanted[key]:
-                raise WrongStream(
-                    f"stream {name}: {key} is {config.get(key)!r} and must be {wanted[key]!r}; "
-                    f"delete the stream, or give another subject_prefix"
-                )
-        if not config.get("allow_direct"):
-            raise WrongStream(f"stream {name}: allow_direct is off; turn it on")
-        larger: dict[str, Any] = {
-            key: wanted[key]
-            for key in ("max_msgs_per_subject", "duplicate_window")
-            if key in wanted and wanted[key] > config[key]
-        }
-        return await self.api(f"STREAM.UPDATE.{name}", {**config, **larger}) if larger else info
-
-
-class attempts:  # noqa: N801 - used like a function
-    """Goes on until so many seconds have passed: at once, then after longer and longer pauses."""
-
-    def __init__(self, seconds: float) -> None:
-        self._clock = asyncio.get_running_loop().time
-        self._end = self._clock() + seconds
-        self._pause = 0.0
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> None:
-        if self._pause:
-            if self._clock() >= self._end:
-                raise StopAsyncIteration
-            await asyncio.sleep(self._pause)
-        self._pause = min(max(0.005, self._pause * 2), 0.25)
-
-
-def is_busy(outcome: object) -> bool:
-    """Whether it is worth another try."""
-    return isinstance(outcome, Rejected) and outcome.code in BUSY
-
-
-def _outcome(reply: Reply | None, timeout: float) -> Outcome:
-    if reply is None:
-        return ReplyTimeout(f"no answer from JetStream for {timeout} s")
-    if protocol.status(reply[1]):
-        return Rejected(protocol.status(reply[1]), "no JetStream stream answers now")
-    answer = orjson.loads(reply[0])
-    if "error" in answer:
-        return _rejection(answer["error"])
-    return Ack(answer.get("seq", 0), answer.get("duplicate", False))
-
-
-def _answer(reply: Reply) -> dict[str, Any]:
-    if protocol.status(reply[1]):
-        raise Rejected(protocol.status(reply[1]), "JetStream does not answer; is it enabled on the server?")
-    answer: dict[str, Any] = orjson.loads(reply[0])
-    if "error" in answer:
-        raise _rejection(answer["error"])
-    return answer
-
-
-def _rejection(error: dict[str, Any]) -> Rejected:
-    return Rejected(error.get("err_code") or error.get("code", 0), error.get("description", "refused"))
-
-
-def _messages(replies: Sequence[Reply]) -> list[Stored]:
-    found = []
-    for data, block in replies:
-        if not protocol.status(block) and block is not None:
-            _, seq, at, pending = protocol.stored(block)
-            found.append(Stored(seq, parse_stamp(at), data, pending))
-        elif protocol.status(block) not in {204, 404}:
-            raise Rejected(protocol.status(block), "reading messages failed")
-    return found
-
-
-def _with_subjects(replies: Sequence[Reply]) -> list[tuple[bytes, Stored]]:
-    found = []
-    for data, block in replies:
-        if not protocol.status(block) and block is not None:
-            subject, seq, at, pending = protocol.stored(block)
-            found.append((subject, Stored(seq, parse_stamp(at), data, pending)))
-    return found
 
 
 def _split_by_bytes(subjects: list[bytes], limit: int) -> list[list[bytes]]:

@@ -111,6 +111,8 @@ class Again:
 
     async def matching(self, names: Sequence[str]) -> list[Item]:
         """The records of these identities, in their order."""
+        if not names:
+            return []
         groups = grouped(names, len(self._readers))
         parts = await together(
             self._read(self._readers[number], [names[i] for i in positions]) for number, positions in groups.items()

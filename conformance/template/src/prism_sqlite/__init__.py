@@ -1,0 +1,1 @@
+"""A registry of Prism in an SQLite file."""

@@ -1,0 +1,65 @@
+"""The template is what its page says: a project of its own that builds, installs, and passes the suite."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "template"
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the template's wheel installed and its tests beside it, far from the checkout."""
+    folder = tmp_path_factory.mktemp("template")
+    shutil.copytree(TEMPLATE, folder / "source", ignore=shutil.ignore_patterns("__pycache__"))
+    build = [
+        *PIP,
+        "wheel",
+        "--no-build-isolation",
+        "--no-deps",
+        "--no-index",
+        "-w",
+        str(folder),
+        str(folder / "source"),
+    ]
+    subprocess.run(build, check=True, timeout=60)
+    [wheel] = folder.glob("prism_sqlite-*.whl")
+    install = [*PIP, "install", "--no-deps", "--no-index", "--target", str(folder / "site"), str(wheel)]
+    subprocess.run(install, check=True, timeout=60)
+    return folder
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python with the template installed, as its author would."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    env["PYTHONPATH"] = str(folder / "site")
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=folder / "source",
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+
+
+def test_built_and_installed_template_passes_the_suite(installed: Path) -> None:
+    done = run(installed, "pytest", "-q", "-p", "no:cacheprovider", "-k", "not REG-240 and not FIL-02")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "TestSqliteRegistry (sqlite): 96 checks, 96 passed, 0 failed" in done.stdout
+
+
+def test_command_runs_the_suite_on_the_installed_template(installed: Path, tmp_path: Path) -> None:
+    options = tmp_path / "options.json"
+    options.write_text(f'{{"path": "{tmp_path / "registry.db"}"}}')
+    done = run(installed, "prism", "conformance", "sqlite", "--config", str(options), "--check", "REG-014")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 of 1 checks passed" in done.stdout

@@ -1,0 +1,87 @@
+"""`prism conformance`: runs the conformance suite against an installed backend."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from prism.cli.connection import reported
+from prism.cli.exits import ExitCode
+from prism.cli.failures import print_problem
+from prism.cli.options import Json
+from prism.cli.screen import print_json, printable, stderr, stdout, table
+from prism.model.errors import InvalidConfig
+from prism.plugins.spec import SlotKind
+
+_STYLES = {"passed": "green", "failed": "red", "known failure": "yellow"}
+
+
+def conformance(
+    type: Annotated[str, typer.Argument(help="The backend's type, as in `prism plugins`.")],  # noqa: A002
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Options of the slots, as YAML or JSON."),
+    ] = None,
+    slot: Annotated[
+        list[SlotKind] | None, typer.Option("--slot", help="A slot to check; repeatable. Default: all it fills.")
+    ] = None,
+    check: Annotated[
+        list[str] | None, typer.Option("--check", metavar="ID", help="A check to run, e.g. REG-010; repeatable.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check that a backend keeps the contract: every obligation by its id, and what was seen where one is broken."""
+    if find_spec("prism_conformance") is None:
+        print_problem(stderr(), "the conformance suite is not installed", "pip install prism-conformance")
+        raise typer.Exit(ExitCode.FAILED)
+    from prism_conformance.command import run  # noqa: PLC0415 - another distribution, and heavy
+
+    with reported():
+        found = run(type, _options(config), slot or (), " or ".join(check or ()))
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+    checks = [item for contract in found["contracts"] for item in contract["checks"].values()]
+    if any(item["verdict"] == "failed" for item in checks):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _options(path: Path | None) -> dict[str, Any]:
+    import yaml  # noqa: PLC0415
+
+    if path is None:
+        return {}
+    try:
+        options = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidConfig(f"{path} can't be read: {error.strerror}; --config names a file of options") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidConfig(f"{path} is neither YAML nor JSON: {error}") from error
+    if options is not None and not isinstance(options, dict):
+        raise InvalidConfig(f"{path} must hold a mapping of the slot's options, not {options!r:.60}")
+    return options or {}
+
+
+def _print(found: dict[str, Any]) -> None:
+    for contract in found["contracts"]:
+        checks = contract["checks"]
+        listing = table("check", "outcome", "#cases", "property")
+        for id_, item in checks.items():
+            outcome = Text(item["verdict"], style=_STYLES[item["verdict"]])
+            listing.add_row(id_, outcome, str(sum(item["cases"].values())), printable(item["promise"]))
+        stdout().print(Text(f"{contract['type']}, {contract['slot']}", style="bold"))
+        stdout().print(listing)
+        for id_, item in checks.items():
+            for failure in item["failures"][:1]:
+                stdout().print(Text(f"{id_} {item['promise']}", style="red"), soft_wrap=True)
+                stdout().print(Text(f"  source: {item['source']}"), soft_wrap=True)
+                for line in failure["seen"].splitlines():
+                    stdout().print(Text(f"  seen:   {printable(line)}"), soft_wrap=True)
+                stdout().print(Text(f"  replay: prism conformance {contract['type']} --config FILE --check {id_}"))
+        passed = sum(item["verdict"] == "passed" for item in checks.values())
+        stdout().print(Text(f"{passed} of {len(checks)} checks passed; seed {found['seed']}\n"))
