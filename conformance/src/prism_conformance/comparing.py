@@ -1,4 +1,4 @@
-"""Compares long answers: an assertion on two long lists takes minutes to explain itself, this names the first places."""
+"""Compares long answers: explaining that two long lists differ takes minutes, naming the first places does not."""
 
 from __future__ import annotations
 
