@@ -5,6 +5,8 @@
     prism.{namespace}.queue                  the latest mark
     prism.{namespace}.queue.{identity}.c     the control record of a queue: that it exists, and since when
     prism.{namespace}.queue.{identity}.m     the messages of a queue
+    prism.{namespace}.queue.{identity}.b.{body}  that a message of the queue has its payload stored apart
+    prism.{namespace}.queue.~body.{body}.{i}     part of a payload stored apart, for all queues; no name has a ~
     prism.{namespace}.ledger.{identity}      what of a queue is leased, came back, was lost, was given up
     prism.{namespace}.ledger                 a record that is always there
 
@@ -58,8 +60,20 @@ class Subjects:
         return f"{self.mark}.{token(queue)}.m"
 
     def all_of(self, queue: str) -> str:
-        """Control record and messages of a queue."""
+        """Control record, messages and references of a queue."""
         return f"{self.mark}.{token(queue)}.>"
+
+    def record_and_messages(self, queue: str) -> str:
+        """Control record and messages of a queue."""
+        return f"{self.mark}.{token(queue)}.*"
+
+    def reference(self, queue: str, body: str) -> str:
+        """The subject that says that a queue needs a body; `*` or `>` for the body are all of them."""
+        return f"{self.mark}.{token(queue)}.b.{body}"
+
+    def body(self, body: str, part: int | str) -> str:
+        """The subject of a part of a body; `*` or `>` for all."""
+        return f"{self.mark}.~body.{body}.{part}"
 
     def ledger(self, queue: str) -> str:
         """The subject of a queue's ledger."""
