@@ -17,7 +17,7 @@ async def fill(proxy: Proxy, number: int) -> None:
 
 async def names(proxy: Proxy, **query: Any) -> list[str]:
     pages = proxy.coordinator.enumerate(NS, EnumerateQuery(**query))
-    return [registration.identity async for page in pages for registration in page.registrations]
+    return [registration.identity async for page in pages for registration in page.records.registrations()]
 
 
 async def test_no_filter_and_the_empty_filter_mean_everyone(proxy: Proxy) -> None:
@@ -47,7 +47,7 @@ async def test_cursors_page_through_everything_once(proxy: Proxy, sort: list[str
             )
         ]
         assert len(pages) == 1
-        collected += [registration.identity for registration in pages[0].registrations]
+        collected += [registration.identity for registration in pages[0].records.registrations()]
         cursor = pages[0].next_cursor
         if cursor is None:
             break
@@ -82,7 +82,7 @@ async def test_offset_and_limit_page_too(proxy: Proxy) -> None:
 async def test_the_last_page_has_no_cursor(proxy: Proxy) -> None:
     await fill(proxy, 10)
     pages = [page async for page in proxy.coordinator.enumerate(NS, EnumerateQuery(page_size=5))]
-    assert [(len(page.registrations), page.next_cursor is None) for page in pages] == [(5, False), (5, True)]
+    assert [(len(page.records), page.next_cursor is None) for page in pages] == [(5, False), (5, True)]
     (page,) = [page async for page in proxy.coordinator.enumerate(NS, EnumerateQuery(limit=10, page_size=10))]
     assert page.next_cursor is None
 
