@@ -18,6 +18,7 @@ upper-case hexadecimal digits. So no name has a dot, a wildcard or a space, two 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from hashlib import blake2b
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+", re.ASCII).fullmatch
@@ -44,12 +45,26 @@ class Subjects:
         self.root = f"{prefix}.{token(namespace)}"
         self.mark = f"{self.root}.queue"
         self.sentinel = f"{self.root}.ledger"
-        self._topics = {"identity": f"{self.root}.to.", "inbox": f"{self.root}.inbox."}
+        self._topics = {"identity": "to.", "inbox": "inbox."}
+        self.topic_prefix = f"{self.root}.".encode()
+        """What the subjects of all topics begin with."""
         self._slug = _stream_slug(f"{prefix}.{token(namespace)}")
 
     def topic(self, kind: str, name: str) -> str:
         """The subject of a topic; `kind` is a TopicKind."""
-        return self._topics[kind] + token(name)
+        return f"{self.root}.{self._topics[kind]}{token(name)}"
+
+    def topics(self, topics: Sequence[tuple[str, str]]) -> list[bytes]:
+        """The subjects of many topics (kind and name), without `topic_prefix`."""
+        kinds = {kind for kind, _ in topics}
+        if len(kinds) == 1:
+            first = self._topics[kinds.pop()]
+            names = [name for _, name in topics]
+            # A line break isn't plain, so names are plain if all of them together are.
+            if _PLAIN("".join(names)):
+                return (first + f"\n{first}".join(names)).encode().split(b"\n")
+            return [(first + token(name)).encode() for name in names]
+        return [(self._topics[kind] + token(name)).encode() for kind, name in topics]
 
     def control(self, queue: str) -> str:
         """The subject of a queue's control record."""
