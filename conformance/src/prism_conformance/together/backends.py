@@ -47,9 +47,14 @@ def _nats(server: Server, url: str) -> Options:
     return {"servers": url.split(","), "subject_prefix": server.scope}
 
 
+def _kafka(server: Server, url: str) -> Options:
+    return {"brokers": url.split(","), "topic_prefix": f"{server.scope}.", "partitions": 3}
+
+
 _ALL = (
     Backend("redis", ("redis", "valkey", "redis_cluster"), _redis, {"appendonly": "yes", "appendfsync": "always"}),
     Backend("nats", ("nats",), _nats, {"jetstream.sync_interval": "always"}),
+    Backend("kafka", ("kafka",), _kafka, {}),
 )
 
 BACKENDS: Mapping[str, Backend] = MappingProxyType({backend.type: backend for backend in _ALL})
