@@ -88,7 +88,7 @@ class Town:
             start = time.perf_counter()
             found = await client.registry.enumerate({"current_room": room})
             self._took("enumerate", start)
-            seen = {identity.metadata["display_name"]: identity.metadata["status"] for identity in found}
+            seen = {identity.metadata["display_name"]: identity.metadata.get("status") for identity in found}
             self.holds(f"who is in {room}, asked of proxy {number}", seen, expected)
 
     def nobody_heard_too_much(self) -> int:

@@ -33,6 +33,10 @@ class Backend:
     options: Callable[[Server, str], Options]
     faults: Mapping[str, str]
 
+    def at(self, server: Server) -> Options:
+        """Its options for a server of one of its kinds."""
+        return self.options(server, server.url)
+
     def fills(self, slot: SlotKind) -> bool:
         """Whether the installed plugin fills this slot."""
         return slot in load(self.type).slots
@@ -70,6 +74,5 @@ async def shared_options(types: set[str]) -> dict[str, Options]:
     options: dict[str, Options] = {}
     for name in sorted(types & BACKENDS.keys()):
         backend = BACKENDS[name]
-        server = await asyncio.to_thread(shared, backend.servers[0])
-        options[name] = backend.options(server, server.url)
+        options[name] = backend.at(await asyncio.to_thread(shared, backend.servers[0]))
     return options
