@@ -32,6 +32,7 @@ what is compared is measured alternately in one run, ratios are medians of the r
 - **streams**: 20,000 open streams; a proxy killed with 5,000 attached, and another started at its address.
 - **register**: batches by `register_many`; single calls, 64 in flight, beside a unary call that does nothing.
 - **memory**: what a registration, and an attached identity, keeps in the process, embedded.
+- **expiry**: 50,000 registrations with queues that run out at once, swept by four proxies; each is announced once.
 - **import_time**: fresh interpreters.
 """
 
