@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from nats.protocol.parser import Parser
 
 if TYPE_CHECKING:
     from prism_nats.wire import Wire
+
+
+# The server's word that nobody listens comes in runs of thousands where a multicast goes to topics without listeners.
+_TAIL = rb" \d+ \d+\r\nNATS/1\.0 503\r\n(?:Nats-Subject: [^\r]*\r\n)?\r\n\r\n"
+_UNHEARD = re.compile(rb"HMSG (\S+) (\d+)" + _TAIL)
+_UNHEARD_RUN = re.compile(rb"(?:HMSG \S+ \d+" + _TAIL + rb")+")
+_NOBODY = b"NATS/1.0 503\r\n\r\n"
 
 
 class FastParser(Parser):
@@ -39,6 +47,16 @@ class FastParser(Parser):
             if word == b"MSG ":
                 short = 0
             elif word == b"HMSG":
+                run = _UNHEARD_RUN.match(data, start)
+                if run is not None:
+                    start = run.end()
+                    for subject, sid in _UNHEARD.findall(run[0]):
+                        sink = sinks.get(int(sid))
+                        if sink is not None:
+                            sink(subject, b"", _NOBODY)
+                        else:
+                            await self._wire.hand_over(int(sid), subject, b"", b"", _NOBODY)
+                    continue
                 short = 1
             else:
                 break

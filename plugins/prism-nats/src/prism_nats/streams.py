@@ -107,6 +107,25 @@ class Streams:
         """
         return answer_of(await self.link.request(f"$JS.API.{request}", orjson.dumps(body)))
 
+    async def count(self, subjects: str) -> tuple[set[str], int]:
+        """The subjects matching one that the stream of the queues has messages of, as its leader knows them.
+
+        Returns:
+            The subjects, and the sequence up to which they are known.
+        """
+        found: set[str] = set()
+        offset, seen = 0, 2**63
+        while True:
+            info = await self.api(
+                f"STREAM.INFO.{self.subjects.queue_stream}", {"subjects_filter": subjects, "offset": offset}
+            )
+            page = info["state"].get("subjects") or {}
+            found.update(page)
+            offset += len(page)
+            seen = min(seen, int(info["state"]["last_seq"]))
+            if not page or offset >= info.get("total", 0):
+                return found, seen
+
     async def publish(
         self, subjects: Sequence[bytes], headers: Sequence[bytes], bodies: Sequence[bytes]
     ) -> list[Outcome]:
