@@ -163,7 +163,9 @@ class KafkaDurability(Journal, DurabilityBackend):
 
         leases: list[Lease] = []
         for piece in self._pieces(names, NAME_BYTES):
-            handed: list[Handed] = await self._call(partition, Kind.DEQUEUE, [piece, limit, visibility], undo=give_back)
+            handed: list[Handed] = await self._call(
+                partition, Kind.DEQUEUE, [piece, limit, visibility], undo=give_back
+            )
             try:
                 messages = await self._payloads.find(partition, (item.at for item in handed if item.at is not None))
             except BaseException:

@@ -44,11 +44,7 @@ _MISCONFIGURED: Final = (
     driver.UnsupportedSaslMechanismError,
 )
 _TOO_LARGE: Final = (driver.MessageSizeTooLargeError, driver.RecordListTooLargeError)
-_UNKNOWN_EFFECT: Final = (
-    driver.KafkaTimeoutError,
-    driver.NotEnoughReplicasAfterAppendError,
-    driver.RequestTimedOutError,
-)
+_UNKNOWN_EFFECT: Final = (driver.KafkaTimeoutError, driver.NotEnoughReplicasAfterAppendError, driver.RequestTimedOutError)
 _UNAVAILABLE: Final = (driver.ProducerClosed, driver.ProducerFenced, driver.OutOfOrderSequenceNumber)
 
 _ERRORS: Final[dict[Code, type[PrismError]]] = {

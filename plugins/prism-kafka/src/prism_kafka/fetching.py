@@ -62,9 +62,7 @@ async def _offsets(link: Link, topic: str, partitions: Sequence[int], moment: in
     return found
 
 
-async def read(
-    link: Link, topic: str, partition: int, offset: int, size: int = PIECE_BYTES
-) -> tuple[list[Record], int]:
+async def read(link: Link, topic: str, partition: int, offset: int, size: int = PIECE_BYTES) -> tuple[list[Record], int]:
     """The records from an offset on that fit into `size` bytes (at least one where there are any), without waiting.
 
     Returns them with the offset after them. Tries for `request_timeout` while a leader is being found. Raises

@@ -261,3 +261,4 @@ def _pass_failure(stored: asyncio.Future[Any], answer: asyncio.Future[Any]) -> N
     """A record that can't be stored has no answer."""
     if not stored.cancelled() and (error := stored.exception()) is not None and not answer.done():
         answer.set_exception(error)
+

@@ -118,7 +118,9 @@ class Link:
     ) -> asyncio.Future[Any]:
         """Hands a record to the producer. The future is done once all replicas have it, or it failed for good."""
         producer = await self.producer()
-        future: asyncio.Future[Any] = await producer.send(topic, value, key, partition=partition, headers=list(headers))
+        future: asyncio.Future[Any] = await producer.send(
+            topic, value, key, partition=partition, headers=list(headers)
+        )
         return future
 
     async def ask(self, topic: str, partition: int, request: Any) -> Any:
@@ -166,9 +168,7 @@ async def has_leaders(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str
         await client.force_metadata_update()
         cluster = client.cluster
         counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
-        if all(
-            count and len(cluster.available_partitions_for_topic(topic)) == count for topic, count in counts.items()
-        ):
+        if all(count and len(cluster.available_partitions_for_topic(topic)) == count for topic, count in counts.items()):
             return counts
         await asyncio.sleep(pause)
         pause = min(2 * pause, _PAUSE_S)

@@ -127,3 +127,5 @@ class Replica:
         undo = self._abandoned.pop(number, None)
         if undo is not None:
             undo(answer)
+
+

@@ -17,6 +17,7 @@ from prism_kafka.machine.state import Claim, Counter, State
 from prism_kafka.machine.traces import Trace
 
 
+
 def pieces(state: State, size: int) -> Iterator[bytes]:
     """Writes a state down, in JSON arrays of rows of about `size` bytes.
 
