@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from prism.filters.ast import Node, Support
 from prism.model.errors import PrismError
-from prism.model.identity import Registration, Target
+from prism.model.identity import Registration
 from prism.slots.context import Failure
 from prism.slots.registry import (
     DeleteOutcome,
@@ -19,6 +19,7 @@ from prism.slots.registry import (
     Renewal,
     Renewed,
     RenewOutcome,
+    ScanPage,
     SetOutcome,
     Write,
 )
@@ -119,7 +120,7 @@ class PostgresRegistry(PostgresSlot, RegistryBackend):
         """EXACT for nearly everything, INEXACT for distances and beginnings of patterns."""
         return [support(node) for node in conjuncts]
 
-    async def scan(self, query: Query) -> AsyncIterator[Sequence[Registration] | Sequence[Target]]:
+    async def scan(self, query: Query) -> AsyncIterator[ScanPage]:
         """The matching live records in pages; see `scanning`."""
         async for page in Scan(self._database, self._where, query).pages():
             yield page

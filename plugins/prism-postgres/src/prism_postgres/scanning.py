@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from prism.filters.ast import Node
-from prism.model.identity import Registration, Target
-from prism.slots.registry import Projection, Query
+from prism.slots.registry import Projection, Query, RecordPage, ScanPage, TargetPage
 
 from prism_postgres.indexes import Indexed
 from prism_postgres.migrations import in_schema
@@ -95,7 +95,7 @@ class Scan:
         self._query = query
         self._columns = 10 if query.projection is Projection.FULL else 5
 
-    async def pages(self) -> AsyncIterator[Sequence[Registration] | Sequence[Target]]:
+    async def pages(self) -> AsyncIterator[ScanPage]:
         """The pages of the query's projection."""
         query, left, size = self._query, self._query.limit, self._query.page_size
         start = None if query.after is None else position(query.sort, query.after)
@@ -131,10 +131,11 @@ class Scan:
         gone = set(doubtful) - {row["identity"] for row in rows}
         return [row for row in page if row["identity"] not in gone]
 
-    def _page(self, rows: list[Any]) -> Sequence[Registration] | Sequence[Target]:
+    def _page(self, rows: list[Any]) -> ScanPage:
+        """The rows as columns: without what comes behind those of the projection."""
         if self._query.projection is Projection.TARGETS:
-            return [Target(row[0], row[1], row[2]) for row in rows]
-        return [Registration(*tuple(row)[:9]) for row in rows]
+            return TargetPage(*islice(zip(*rows, strict=True), 3))
+        return RecordPage(*islice(zip(*rows, strict=True), 9))
 
     def _next_size(self, rows: list[Any], size: int) -> int:
         """Twice as many, within bounds, and whole pages."""
