@@ -9,12 +9,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 from prism.slots.context import SlotContext
 
 from prism_kafka import snapshots, topics
 from prism_kafka.config import KafkaConfig
-from prism_kafka.errors import Behind, NoAnswer, NotConnected
+from prism_kafka.errors import PASSING, Behind, NoAnswer
 from prism_kafka.fetching import BEGINNING, END, Record, offsets
 from prism_kafka.machine.commands import Kind, Malformed, encode
 from prism_kafka.machine.policy import Policy
@@ -33,7 +32,6 @@ _RECORD_SHARE: Final = 4
 """Which part of the largest record the names in it may take, so that the payload has room too."""
 _YIELD_EVERY: Final = 50
 """Records that are applied between two turns of the event loop."""
-_PASSING: Final = (KafkaError, NoAnswer, NotConnected, Behind)
 
 T = TypeVar("T")
 
@@ -168,7 +166,7 @@ class Journal(KafkaSlot):
         async def run() -> None:
             try:
                 await work
-            except _PASSING as error:
+            except PASSING as error:
                 logger.info("failed to %s: %r", what, error)
 
         errand = asyncio.create_task(run())
@@ -194,12 +192,13 @@ class Journal(KafkaSlot):
         replica.advanced(after, end)
         self._consider_snapshot(replica, end - after)
 
-    async def _lose(self, partition: TopicPartition) -> int | None:
+    async def _lose(self, partition: TopicPartition) -> int:
         """The records we wait for are gone: a newer snapshot stands for them."""
         replica = self._replicas[partition.partition]
         await self._restore(replica)
         replica.advanced(replica.state.next_offset, replica.state.next_offset)
-        return replica.state.next_offset
+        at: int = replica.state.next_offset
+        return at
 
     async def _restore(self, replica: Replica) -> None:
         state = await snapshots.load(self._link, self._snapshots, replica.partition)
@@ -261,4 +260,3 @@ def _pass_failure(stored: asyncio.Future[Any], answer: asyncio.Future[Any]) -> N
     """A record that can't be stored has no answer."""
     if not stored.cancelled() and (error := stored.exception()) is not None and not answer.done():
         answer.set_exception(error)
-

@@ -127,5 +127,3 @@ class Replica:
         undo = self._abandoned.pop(number, None)
         if undo is not None:
             undo(answer)
-
-
