@@ -151,7 +151,8 @@ class Journal(KafkaSlot):
         await asyncio.wait([work, self._reading], return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             work.cancel()
-            assert self._tail
+            await asyncio.wait([work])
+            assert self._tail  # raises why the reading has ended
         await work
 
     def _pieces(self, items: list[T], size: int) -> Iterator[list[T]]:
@@ -212,11 +213,16 @@ class Journal(KafkaSlot):
 
     def _consider_snapshot(self, replica: Replica, behind: int) -> None:
         """Offers to write a snapshot when replaying has become dear. Of several offers, the first in the log counts."""
-        state = replica.state
-        if behind or state.work < self._config.snapshot_every:
-            return
-        if replica.offers(state.now):
-            self._soon(self._call(replica.partition, Kind.CLAIM, []), "offer a snapshot")
+        due = replica.state.work >= self._config.snapshot_every and not replica.state.is_claimed()
+        if due and not behind and not replica.offering:
+            self._soon(self._offer_snapshot(replica), "offer a snapshot")
+
+    async def _offer_snapshot(self, replica: Replica) -> None:
+        replica.offering = True
+        try:
+            await self._call(replica.partition, Kind.CLAIM, [])
+        finally:
+            replica.offering = False
 
     async def _begin_snapshot(self, replica: Replica, offset: int) -> None:
         """Writes the state down as of the claim. Nothing is applied meanwhile, and other tasks have their turns."""

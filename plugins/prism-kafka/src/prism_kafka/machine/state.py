@@ -87,6 +87,10 @@ class State:
         self.work += 1
         return self._doers[command.kind](command, offset)
 
+    def is_claimed(self) -> bool:
+        """Whether somebody is writing a snapshot, and in time."""
+        return self.claim is not None and self.claim.at + CLAIM_TIME > self.now
+
     def _create(self, command: Command, offset: int) -> None:
         [names] = command.arguments
         self.work += len(names)
@@ -201,7 +205,7 @@ class State:
 
     def _take_claim(self, command: Command, offset: int) -> bool:
         """Whether the issuer is to write the snapshot. What has timed out is let go, so that its payload can go too."""
-        if self.claim is not None and self.claim.at + CLAIM_TIME > self.now:
+        if self.is_claimed():
             return False
         for queue in self.queues.values():
             queue.refresh(self.now, self.policy, self.traces)
