@@ -16,6 +16,7 @@ from prism_kafka import snapshots
 from prism_kafka.durability import KafkaDurability
 from prism_kafka.errors import Behind
 from prism_kafka.link import Link
+from prism_kafka.naming import partition_of
 from support.proxies import eventually
 
 from .conftest import Open, begins, message, stored
@@ -217,8 +218,8 @@ async def test_leases_taken_for_a_call_that_was_cancelled_are_given_back_at_once
     await slot.create(["alice"])
     await slot.enqueue(message("m1"), ["alice"])
     taking = asyncio.ensure_future(slot.dequeue(["alice"], 1, LONG))
-    while not slot._replicas[_partition(slot, "alice")]._answers:
-        await asyncio.sleep(0)
+    waiting = slot._replicas[partition_of("alice", 3)]._answers
+    await eventually(lambda: bool(waiting))
     await asyncio.sleep(0)
     taking.cancel()
     await asyncio.wait([taking])
@@ -229,12 +230,6 @@ async def test_leases_taken_for_a_call_that_was_cancelled_are_given_back_at_once
         return bool(leases)
 
     await eventually(is_there)
-
-
-def _partition(slot: KafkaDurability, queue: str) -> int:
-    from prism_kafka.naming import partition_of
-
-    return partition_of(queue, slot._count)
 
 
 async def test_policy_is_that_of_the_proxy_that_opened_last(config: dict[str, Any], opened: Open) -> None:

@@ -215,10 +215,10 @@ class Journal(KafkaSlot):
         """Offers to write a snapshot when replaying has become dear. Of several offers, the first in the log counts."""
         due = replica.state.work >= self._config.snapshot_every and not replica.state.is_claimed()
         if due and not behind and not replica.offering:
+            replica.offering = True
             self._soon(self._offer_snapshot(replica), "offer a snapshot")
 
     async def _offer_snapshot(self, replica: Replica) -> None:
-        replica.offering = True
         try:
             await self._call(replica.partition, Kind.CLAIM, [])
         finally:
