@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from prism.filters import sorting
 from prism.memory import registry as memory
-from prism.memory.record import Record
 from prism.memory.registry import MemoryRegistry
 from prism.memory.table import Table
+from prism.slots.registry import Projection, TargetPage
 
 from .running import registry
 
@@ -50,14 +50,23 @@ def scan_goes_on_with_the_record_itself(patch: MP) -> None:
 
 @registry("REG-208")
 def target_of_a_replaced_registration_is_kept(patch: MP) -> None:
-    original = Record.rewrite
+    original = MemoryRegistry.scan
 
-    def rewrite(self: Any, *args: Any) -> None:
-        kept = self._target
-        original(self, *args)
-        self._target = kept
+    async def scan(self: Any, query: Any) -> Any:
+        kept = vars(self).setdefault("_kept", {})
+        async for page in original(self, query):
+            if query.projection is Projection.TARGETS:
+                yield TargetPage.of([kept.setdefault(target.identity, target) for target in page.targets()])
+            else:
+                yield page
 
-    patch.setattr(Record, "rewrite", rewrite)
+    patch.setattr(MemoryRegistry, "scan", scan)
+
+
+@registry("REG-209", "REG-207")
+def columns_of_a_page_are_of_different_records(patch: MP) -> None:
+    patch.setattr(memory, "target_page", _turned(memory.target_page, "registration_ids"))
+    patch.setattr(memory, "record_page", _turned(memory.record_page, "owners"))
 
 
 @registry("REG-212")
@@ -87,8 +96,19 @@ def scan_copies_everything_first(patch: MP) -> None:
     original = MemoryRegistry.scan
 
     async def scan(self: Any, query: Any) -> Any:
-        pages = [[replace(item) for item in page] async for page in original(self, query)]
+        pages = [page.of_rows(list(page.rows())) async for page in original(self, query)]
         for page in pages:
             yield page
 
     patch.setattr(MemoryRegistry, "scan", scan)
+
+
+def _turned(make: Any, column: str) -> Any:
+    """The pages that `make` makes, with one column turned by a row."""
+
+    def turned(records: Any) -> Any:
+        page = make(records)
+        values = getattr(page, column)
+        return replace(page, **{column: [*values[1:], *values[:1]]})
+
+    return turned

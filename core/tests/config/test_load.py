@@ -51,13 +51,15 @@ def test_without_backend_slots_memory_fills_all_three(one: One) -> None:
 
 
 def test_a_missing_registry_or_messaging_is_memory_and_a_missing_durability_is_none(one: One) -> None:
-    namespace = one(backend_slots={"registry": {"type": "redis"}})
-    assert [slot.type for slot in namespace.slots.values()] == ["redis", "memory"]
+    assert [slot.type for slot in one(backend_slots={}).slots.values()] == ["memory", "memory"]
+    namespace = one(backend_slots={"messaging": {"type": "redis"}})
+    assert [slot.type for slot in namespace.slots.values()] == ["memory", "redis"]
 
 
 def test_durability_of_its_own_reads_the_queues_policy(one: One) -> None:
     block = {"type": "redis", "visibility": "10s", "max_messages": 5, "max_attempts": 2, "message_ttl": "7d"}
-    namespace = one(backend_slots={"durability": {**block, "host": "h"}})
+    slots = {"registry": {"type": "redis"}, "messaging": {"type": "redis"}, "durability": {**block, "host": "h"}}
+    namespace = one(backend_slots=slots)
     assert namespace.durability is not None
     assert namespace.durability.options == {"host": "h"}
     assert namespace.queues.visibility == 10 * SECOND

@@ -47,13 +47,13 @@ def test_a_need_that_the_slots_keep_is_accepted(
             {"latency": "<10ms"},
             POSTGRES,
             'needs.latency: <10ms needs a registry slot that usually answers within 10 ms, and type "postgres" does '
-            "not (low_latency); use memory or redis",
+            "not (low_latency); use redis",
         ),
         (
             {"consistency": "strong"},
             REDIS,
             "needs.consistency: strong needs a registry slot that shows every acknowledged write to every proxy, and "
-            'type "redis" does not (strong_consistency); use memory or postgres',
+            'type "redis" does not (strong_consistency); use postgres',
         ),
         (
             {"durability": "persistent"},

@@ -100,7 +100,7 @@ async def test_reads_remove_nothing_when_many_have_expired_at_once(slot: Open, c
     await registry.set([write("zoe")])
     clock.turn(11)
     assert await registry.get(["user-00000", "zoe"]) != [None, None]
-    assert [item.identity async for page in registry.scan(Query()) for item in page] == ["zoe"]
+    assert [name async for page in registry.scan(Query()) for name in page.identities] == ["zoe"]
     assert await registry.count(()) == 1
     assert len(registry._part) == 50_001
 

@@ -76,7 +76,7 @@ async def test_second_slot_brings_its_indexes_to_what_is_there(slot: Open) -> No
     await one.set([write(f"user-{i}", b'{"a":%d}' % (i % 2)) for i in range(10)])
     other = await slot(MemoryRegistry, name, indexes=(IndexedField(("a",), "int"),))
     query = Query((parse({"a": 1}, Limits()),))
-    found = [item.identity async for page in other.scan(query) for item in page]
+    found = [name async for page in other.scan(query) for name in page.identities]
     assert found == [f"user-{i}" for i in (1, 3, 5, 7, 9)]
 
 

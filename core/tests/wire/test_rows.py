@@ -8,6 +8,7 @@ from prism.model.errors import InvalidArgument
 from prism.model.identity import Registration
 from prism.model.message import DeliverySemantics
 from prism.model.operations import Default
+from prism.model.pages import RecordPage
 from prism.model.time import SECOND
 from prism.v1 import registry_pb2 as pb
 from prism.wire.identities import fill_identity, fitting, page_bytes, slices, to_page
@@ -71,7 +72,7 @@ def test_moments_before_the_epoch_survive():
 
 
 def test_a_page_has_columns_of_the_same_length():
-    page = to_page([registration("a"), registration("b", expires_at=T)], "cursor")
+    page = to_page(RecordPage.of([registration("a"), registration("b", expires_at=T)]), "cursor")
     assert list(page.identities) == ["a", "b"]
     assert list(page.metadata_json) == [b'{"x":9007199254740993}'] * 2
     assert list(page.expires_at_us) == [0, T]
@@ -80,7 +81,7 @@ def test_a_page_has_columns_of_the_same_length():
 
 
 def test_the_last_page_has_no_cursor_and_metadata_can_be_left_out():
-    page = to_page([registration()], include_metadata=False)
+    page = to_page(RecordPage.of([registration()]), include_metadata=False)
     assert not page.HasField("next_cursor")
     assert not page.metadata_json
 
@@ -92,26 +93,27 @@ def test_a_page_encoded_by_columns_is_the_page(count, include_metadata, cursor):
     rows = [
         registration(f"é-{i}", address="p" if i % 3 else "", expires_at=None if i % 2 else T + i) for i in range(count)
     ]
-    encoded = page_bytes(rows, cursor, include_metadata=include_metadata)
-    assert pb.IdentityPage.FromString(encoded) == to_page(rows, cursor, include_metadata=include_metadata)
+    page = RecordPage.of(rows)
+    encoded = page_bytes(page, cursor, include_metadata=include_metadata)
+    assert pb.IdentityPage.FromString(encoded) == to_page(page, cursor, include_metadata=include_metadata)
 
 
 @pytest.mark.parametrize("limit", [500, 5_000, 100_000])
 def test_slices_stay_below_the_limit_and_lose_nothing(limit):
     rows = [registration(f"d{i}", b'{"k":"%s"}' % (b"x" * (i % 200))) for i in range(300)]
-    parts = list(slices(rows, limit))
-    assert [row for part in parts for row in part] == rows
+    parts = list(slices(RecordPage.of(rows), limit))
+    assert [row for part in parts for row in part.registrations()] == rows
     assert all(to_page(part).ByteSize() <= limit for part in parts)
 
 
 def test_a_row_over_the_limit_is_a_slice_of_its_own():
     rows = [registration("a"), registration("b", b'"' + b"x" * 1_000 + b'"'), registration("c")]
-    assert [len(part) for part in slices(rows, 300)] == [1, 1, 1]
-    assert fitting(rows[1:], 300) == 1
+    assert [len(part) for part in slices(RecordPage.of(rows), 300)] == [1, 1, 1]
+    assert fitting(RecordPage.of(rows[1:]), 300) == 1
 
 
 def test_no_rows_are_one_empty_slice():
-    assert list(slices([])) == [[]]
+    assert list(map(len, slices(RecordPage.empty()))) == [0]
 
 
 @pytest.mark.parametrize("columnar", [True, False])

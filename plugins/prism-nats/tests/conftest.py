@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,9 @@ from prism_conformance.servers import Server
 from prism_nats.config import NatsConfig
 from prism_nats.durability import NatsDurability
 from prism_nats.messaging import NatsMessaging
+
+Until = Callable[..., Awaitable[None]]
+"""`until(condition, seconds)`."""
 
 
 class Slots:
@@ -50,7 +52,7 @@ async def slots() -> AsyncIterator[Slots]:
 
 
 @pytest.fixture
-def until() -> Callable[..., Awaitable[None]]:
+def until() -> Until:
     """Asks the server again and again, until the answer is yes."""
 
     async def wait(condition: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
@@ -59,10 +61,3 @@ def until() -> Callable[..., Awaitable[None]]:
                 await asyncio.sleep(0)  # lets the client reconnect
 
     return wait
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The plugin isn't finished: its tests run with `make soak` until all of them pass."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.soak)

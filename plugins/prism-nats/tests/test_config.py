@@ -35,7 +35,7 @@ def test_wrong_option_is_refused_by_name(options: dict[str, Any], word: str) -> 
 
 
 def test_secrets_are_not_shown() -> None:
-    config = NatsConfig(user="proxy", password="very secret")
+    config = NatsConfig.model_validate({"user": "proxy", "password": "very secret"})
     assert "very secret" not in repr(config)
 
 

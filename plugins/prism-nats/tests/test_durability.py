@@ -9,10 +9,9 @@ from collections.abc import Awaitable, Callable
 
 import nats
 import pytest
-from prism.model.errors import LimitExceeded
 from prism.model.message import DeliverySemantics, Message
 from prism.model.time import SECOND
-from prism.slots.context import Failure, QueuePolicy
+from prism.slots.context import QueuePolicy
 from prism.slots.durability import Enqueued, Gap, Lease, NoQueue, Settled
 from prism_conformance.servers import Server
 from prism_nats.durability import NatsDurability
@@ -48,24 +47,6 @@ async def test_sender_and_payload_survive_the_queue(nats_server: Server, slots: 
     await slot.enqueue(sent, ["alice"])
     (lease,) = await slot.dequeue(["alice"], 1, LONG)
     assert lease.content == sent
-
-
-@pytest.mark.parametrize("size", [0, 1_000_000])
-async def test_payload_of_any_size_below_the_limit_survives(nats_server: Server, slots: Slots, size: int) -> None:
-    slot = await slots.durability(nats_server)
-    await slot.create(["alice"])
-    assert await slot.enqueue(message("m1", bytes(size)), ["alice"]) == [Enqueued()]
-    (lease,) = await slot.dequeue(["alice"], 1, LONG)
-    assert lease.content == message("m1", bytes(size))
-
-
-async def test_message_too_large_for_the_server_is_refused_by_name(nats_server: Server, slots: Slots) -> None:
-    slot = await slots.durability(nats_server)
-    await slot.create(["alice"])
-    (outcome,) = await slot.enqueue(message("m1", bytes(1024 * 1024)), ["alice"])
-    assert isinstance(outcome, Failure)
-    assert isinstance(outcome.error, LimitExceeded)
-    assert "max_payload of 1,048,576" in outcome.error.message
 
 
 async def test_acked_messages_leave_nothing_in_the_stream(nats_server: Server, slots: Slots) -> None:

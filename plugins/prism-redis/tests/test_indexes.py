@@ -27,7 +27,7 @@ def write(identity: str, document: dict[str, Any], ttl: int | None = HOUR, **mor
 
 async def found(registry: RedisRegistry, written: dict[str, Any], **more: Any) -> list[str]:
     query = Query((parse(written, Limits()),), **more)
-    return [item.identity async for page in registry.scan(query) for item in page]
+    return [name async for page in registry.scan(query) for name in page.identities]
 
 
 async def test_index_added_later_finds_what_was_there_before(config: dict[str, Any], opened: Open) -> None:
@@ -107,7 +107,7 @@ async def test_index_follows_updates_replacements_deletions_and_expiry(config: d
     await registry.set([Write("alice", b'{"room":"b"}', "r1", HOUR, at, "inbox-2")])
     assert await found(registry, {"room": "a"}) == []
     query = Query((parse({"room": "b"}, Limits()),), projection=Projection.TARGETS)
-    [[target]] = [page async for page in registry.scan(query)]
+    [[target]] = [page.targets() async for page in registry.scan(query)]
     assert (target.registration_id, target.address) == ("r1", "inbox-2")
     await registry.set([Write("alice", b"{}", "r2", HOUR, Anything())])
     assert await found(registry, {"room.exists": True}) == []

@@ -34,7 +34,7 @@ def write(identity: str) -> Write:
 
 
 async def names(registry: RedisRegistry) -> list[str]:
-    return [item.identity async for page in registry.scan(Query(page_size=33)) for item in page]
+    return [name async for page in registry.scan(Query(page_size=33)) for name in page.identities]
 
 
 async def test_cluster_is_found_from_any_one_node_and_spreads_a_namespace(opened: Open) -> None:

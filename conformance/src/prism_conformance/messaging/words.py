@@ -35,8 +35,9 @@ async def read(subscription: Subscription, enough: Callable[[list[Received]], bo
     """Reads until there is enough; an interruption, or nothing more for a long time, fails the check."""
     found: list[Received] = []
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE) as limit:
             async for batch in subscription:
+                _start_anew(limit)
                 assert batch, "an empty batch"
                 gaps = [event.reason for event in batch if isinstance(event, Interrupted)]
                 assert not gaps, "interrupted though nothing happened to the connection"
@@ -44,7 +45,7 @@ async def read(subscription: Subscription, enough: Callable[[list[Received]], bo
                 if enough(found):
                     return found
     except TimeoutError as error:
-        text = f"{PATIENCE:.0f} s have passed and {len(found)} publications have arrived, fewer than expected"
+        text = f"nothing new for {PATIENCE:.0f} s; {len(found)} publications have arrived, fewer than expected"
         raise AssertionError(f"{text}: {_few(found)}") from error
     raise AssertionError(f"the subscription ended after {len(found)} publications: {_few(found)}")
 
@@ -52,10 +53,11 @@ async def read(subscription: Subscription, enough: Callable[[list[Received]], bo
 async def read_with_gaps(
     subscription: Subscription, last: Callable[[Received], bool]
 ) -> tuple[list[Received], list[Interrupted]]:
-    """Reads up to the last publication or the first interruption."""
+    """Reads up to the last publication or the first interruption; nothing more for a long time fails the check."""
     found: list[Received] = []
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(PATIENCE) as limit:
         async for batch in subscription:
+            _start_anew(limit)
             gaps = [event for event in batch if isinstance(event, Interrupted)]
             found += [event for event in batch if isinstance(event, Received)]
             if gaps or (found and last(found[-1])):
@@ -80,6 +82,11 @@ async def exhaust(subscription: Subscription) -> None:
 def texts(events: Sequence[Received]) -> list[bytes]:
     """The payloads."""
     return [event.publication.payload for event in events]
+
+
+def _start_anew(limit: asyncio.Timeout) -> None:
+    """Patience counts from the last news: how long thousands of publications take, the machine decides."""
+    limit.reschedule(asyncio.get_running_loop().time() + PATIENCE)
 
 
 def _few(events: Sequence[Received]) -> list[tuple[str, bytes]]:

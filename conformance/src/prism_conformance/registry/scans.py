@@ -15,12 +15,12 @@ from prism.model import json
 from prism.model.identity import Registration, Target
 from prism.model.limits import Limits
 from prism.plugins.spec import SlotKind
-from prism.slots.registry import After, Fence, Projection, Query, RegistryBackend
+from prism.slots.registry import After, Fence, Projection, Query, RecordPage, RegistryBackend, TargetPage
 
 from prism_conformance.awkward import NAMES
 from prism_conformance.checks import check
 from prism_conformance.harness import Opener
-from prism_conformance.registry.words import HOUR, names, scanned, store, store_short, stored, write
+from prism_conformance.registry.words import HOUR, names, objects, scanned, store, store_short, stored, write
 from prism_conformance.slot import AnySlotContract
 
 MANY = 100_000
@@ -107,7 +107,7 @@ class ScanContract(AnySlotContract):
         await fill(registry, {name: {} for name in USERS})
         pages = [page async for page in registry.scan(Query(page_size=size))]
         assert all(0 < len(page) <= size for page in pages)
-        assert [item.identity for page in pages for item in page] == USERS
+        assert [name for page in pages for name in page.identities] == USERS
 
     @check("REG-203", source="RFC-017 Enumerate Operation; design 5, scan")
     @pytest.mark.parametrize("limit", [1, 10, 250, 300])
@@ -158,6 +158,28 @@ class ScanContract(AnySlotContract):
         await store(registry, "alice", registration_id="r2", address="inbox-2")
         assert await scanned(registry, projection=Projection.TARGETS) == [Target("alice", "r2", "inbox-2")]
 
+    @check("REG-209", source="design 5, projections; slots.registry, TargetPage and RecordPage")
+    @pytest.mark.parametrize("sort", [(), (A,)], ids=["by identity", "sorted"])
+    async def test_pages_are_columns_of_one_length_with_a_record_in_each_row(
+        self, opener: Opener, sort: tuple[SortKey, ...]
+    ) -> None:
+        """Pages are columns of one length, with one record in each row."""
+        registry = await opener.registry()
+        batch = [
+            write(name, b'{"a":%d}' % i, registration_id=f"r{i}", ttl=HOUR, address=f"inbox-{i}", owner=f"owner-{i}")
+            for i, name in enumerate(USERS)
+        ]
+        records = {one.identity: one for one in map(stored, await registry.set(batch))}
+        for projection, kind in ((Projection.TARGETS, TargetPage), (Projection.FULL, RecordPage)):
+            pages = [page async for page in registry.scan(Query(page_size=40, sort=sort, projection=projection))]
+            for page in pages:
+                assert type(page) is kind
+                assert {len(column) for column in page.columns} == {len(page)}
+            assert sum(map(len, pages)) == len(USERS)
+            for row in (row for page in pages for row in objects(page)):
+                whole = records[row.identity]
+                assert row in (whole, Target(whole.identity, whole.registration_id, whole.address))
+
     @check("REG-210", source="RFC-017 Enumerate Operation; design 5, scan")
     @pytest.mark.parametrize("sort", [(), (A,)], ids=["by identity", "sorted"])
     async def test_records_that_stay_are_each_met_once_whatever_is_written_meanwhile(
@@ -169,7 +191,7 @@ class ScanContract(AnySlotContract):
         met: list[str] = []
         turn = 0
         async for page in registry.scan(Query(page_size=10, sort=sort)):
-            met += [item.identity for item in page]
+            met += page.identities
             await registry.delete([Fence(f"user-{turn * 10 + 3:03d}")])
             await registry.set([write(f"user-{turn * 10:03d}x", b'{"a":2}'), write(f"aaa-{turn}", b'{"a":2}')])
             turn += 1
@@ -202,9 +224,9 @@ class ScanContract(AnySlotContract):
         for i, name in enumerate(USERS[:30]):
             await (store if i < 15 else store_short)(registry, name)
         pages = registry.scan(Query(page_size=5))
-        met = [item.identity for item in [*await anext(pages), *await anext(pages)]]
+        met = [*(await anext(pages)).identities, *(await anext(pages)).identities]
         await advance(2.5)
-        met += [item.identity async for page in pages for item in page]
+        met += [name async for page in pages for name in page.identities]
         assert met == USERS[:15]
 
     @check("REG-213", source="RFC-017 Enumerate Operation; design 5, scan")

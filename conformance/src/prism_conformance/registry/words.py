@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from prism.model.identity import Registration
+from prism.model.identity import Registration, Target
 from prism.model.time import SECOND, Micros
-from prism.slots.registry import Anything, Keep, Precondition, Query, Refusal, Refused, RegistryBackend, Stored, Write
+from prism.slots.registry import (
+    Anything,
+    Keep,
+    Precondition,
+    Query,
+    Refusal,
+    Refused,
+    RegistryBackend,
+    ScanPage,
+    Stored,
+    TargetPage,
+    Write,
+)
 
 HOUR: Micros = 3600 * SECOND
 MINUTE: Micros = 60 * SECOND
@@ -54,10 +67,15 @@ def reason(outcome: object) -> Refusal | None:
 
 
 async def scanned(registry: RegistryBackend, **query: Any) -> list[Any]:
-    """All that a scan finds."""
-    return [item async for page in registry.scan(Query(**query)) for item in page]
+    """All that a scan finds, as objects: Target or Registration."""
+    return [item async for page in registry.scan(Query(**query)) for item in objects(page)]
+
+
+def objects(page: ScanPage) -> Sequence[Registration | Target]:
+    """An object for each row of a page."""
+    return page.targets() if isinstance(page, TargetPage) else page.registrations()
 
 
 async def names(registry: RegistryBackend, **query: Any) -> list[str]:
     """The identities that a scan finds, in its order."""
-    return [item.identity for item in await scanned(registry, **query)]
+    return [name async for page in registry.scan(Query(**query)) for name in page.identities]

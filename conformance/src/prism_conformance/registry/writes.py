@@ -23,6 +23,7 @@ from prism.slots.registry import (
 
 from prism_conformance.awkward import DOCUMENTS, NAMES
 from prism_conformance.checks import check
+from prism_conformance.comparing import differences
 from prism_conformance.harness import PATIENCE, Opener
 from prism_conformance.registry.words import HOUR, names, reason, store, stored, write
 from prism_conformance.slot import AnySlotContract
@@ -199,10 +200,9 @@ class WriteContract(AnySlotContract):
         registry = await opener.registry()
         names = [f"user-{i:05d}" for i in range(2_500)]
         outcomes = await registry.set([write(name, b'{"i":%d}' % i) for i, name in enumerate(names)])
-        assert [stored(outcome).identity for outcome in outcomes] == names
-        assert [item and item.metadata_json for item in await registry.get(names)] == [
-            b'{"i":%d}' % i for i in range(2_500)
-        ]
+        assert differences([stored(outcome).identity for outcome in outcomes], names) == []
+        found = [item and item.metadata_json for item in await registry.get(names)]
+        assert differences(found, [b'{"i":%d}' % i for i in range(2_500)]) == []
 
     @check("REG-026", source="RFC-017 Slot 1: Registry Backend; design 4, strong_consistency")
     async def test_write_on_one_slot_is_read_on_another(self, opener: Opener) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from prism.filters.ast import Node, Support
 from prism.filters.sorting import seek_key, sort_key
 from prism.model.errors import InvalidArgument
-from prism.model.identity import Registration, Target
+from prism.model.identity import Registration
 from prism.model.time import Micros
 from prism.plugins.spec import Capability
 from prism.slots.context import Code, Failure, SlotContext
@@ -23,12 +23,14 @@ from prism.slots.registry import (
     Keep,
     Projection,
     Query,
+    RecordPage,
     Refusal,
     Refused,
     RegistryBackend,
     Renewal,
     Renewed,
     RenewOutcome,
+    ScanPage,
     SetOutcome,
     Stored,
     Write,
@@ -92,13 +94,13 @@ class SqliteRegistry(RegistryBackend):
         """Pushes nothing down: the core evaluates every filter. Claim more once SQL means exactly the same."""
         return [Support.UNSUPPORTED] * len(conjuncts)
 
-    async def scan(self, query: Query) -> AsyncIterator[Sequence[Registration] | Sequence[Target]]:
+    async def scan(self, query: Query) -> AsyncIterator[ScanPage]:
         """Pages by identity are read one by one; a sort reads all keys first, and then each page as it stands."""
         left = query.limit
         async for page in self._sorted(query) if query.sort else self._by_identity(query):
-            shown = page if left is None else page[:left]
+            shown = page if left is None else page.part(0, left)
             if shown:
-                yield [rows.target(item) for item in shown] if query.projection is Projection.TARGETS else shown
+                yield shown.target_page() if query.projection is Projection.TARGETS else shown
             if left is not None:
                 left -= len(shown)
                 if left <= 0:
@@ -222,19 +224,19 @@ class SqliteRegistry(RegistryBackend):
         self._execute(rows.RENEW, now, identity=renewal.identity, expires_at=expires_at)
         return Renewed(expires_at)
 
-    async def _by_identity(self, query: Query) -> AsyncIterator[list[Registration]]:
+    async def _by_identity(self, query: Query) -> AsyncIterator[RecordPage]:
         size, after = max(1, query.page_size), "" if query.after is None else query.after.identity
         while True:
             page = await self._transaction(
                 lambda at, after=after: self._execute(rows.PAGE, at, after=after, size=size).fetchall()
             )
             if page:
-                yield [rows.registration(row) for row in page]
+                yield RecordPage.of_rows(page)
             if len(page) < size:
                 return
             after = page[-1][0]
 
-    async def _sorted(self, query: Query) -> AsyncIterator[list[Registration]]:
+    async def _sorted(self, query: Query) -> AsyncIterator[RecordPage]:
         key = sort_key(query.sort)
         found = await self._transaction(lambda at: self._execute(rows.ALL, at).fetchall())
         keyed = sorted((key(row), row.identity) for row in map(rows.Row, map(rows.registration, found)))
@@ -244,4 +246,4 @@ class SqliteRegistry(RegistryBackend):
         size = max(1, query.page_size)
         for i in range(0, len(keyed), size):
             page = await self.get([identity for _, identity in keyed[i : i + size]])
-            yield [item for item in page if item is not None]
+            yield RecordPage.of([item for item in page if item is not None])

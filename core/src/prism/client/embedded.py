@@ -19,6 +19,7 @@ from prism.model import json
 from prism.model.delivery import MulticastResult
 from prism.model.errors import DeadlineExceeded, InvalidMetadata, PrismError
 from prism.model.operations import Beat, EnumerateQuery, Explanation, MulticastCommand, NewIdentity, Ttl
+from prism.model.pages import RecordPage
 from prism.model.time import SECOND, Micros
 from prism.sessions.hub import Hub
 
@@ -80,7 +81,7 @@ class Embedded:
     async def get(self, identities: Sequence[str]) -> Columns:
         """See Transport."""
         found = await self._within(self._coordinator.get(self._namespace, identities), "get")
-        return Columns.of([registration for registration in found if registration is not None])
+        return Columns.of(RecordPage.of([registration for registration in found if registration is not None]))
 
     async def pages(self, query: EnumerateQuery) -> AsyncGenerator[ColumnPage]:
         """See Transport."""
@@ -89,7 +90,7 @@ class Embedded:
                 page = await self._within(anext(pages, None), "enumerate")
                 if page is None:
                     return
-                yield ColumnPage(Columns.of(page.registrations, metadata=query.include_metadata), page.next_cursor)
+                yield ColumnPage(Columns.of(page.records, metadata=query.include_metadata), page.next_cursor)
 
     async def count(self, filter: object) -> int:  # noqa: A002 - the field's word
         """See Transport."""
@@ -122,7 +123,7 @@ class Embedded:
         updated = await self._within(
             self._coordinator.update(self._namespace, identity, patch, revision=revision), "update"
         )
-        return Columns.of((updated,))
+        return Columns.of(RecordPage.of((updated,)))
 
     def link(self) -> Link:
         """A session of the hub."""

@@ -12,7 +12,7 @@ from prism.model import json
 from prism.model.time import Micros, to_datetime
 
 if TYPE_CHECKING:
-    from prism.model.identity import Registration
+    from prism.model.pages import RecordPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +29,16 @@ class Columns:
     attached: Sequence[bool]
 
     @classmethod
-    def of(cls, registrations: Sequence[Registration], *, metadata: bool = True) -> Columns:
-        """The columns of registrations."""
+    def of(cls, records: RecordPage, *, metadata: bool = True) -> Columns:
+        """The columns that an application sees of registrations."""
         return cls(
-            [r.identity for r in registrations],
-            [r.metadata_json for r in registrations] if metadata else [],
-            [r.registered_at for r in registrations],
-            [r.updated_at for r in registrations],
-            [r.expires_at or 0 for r in registrations],
-            [r.revision for r in registrations],
-            [bool(r.address) for r in registrations],
+            records.identities,
+            records.metadata_json if metadata else [],
+            records.registered_at,
+            records.updated_at,
+            [moment or 0 for moment in records.expires_at],
+            records.revisions,
+            list(map(bool, records.addresses)),
         )
 
     def __len__(self) -> int:

@@ -4,6 +4,7 @@ Imports `slots` and what is below it; the coordinator and all above take what `l
 """
 
 from prism.config.load import find_namespace, load_config, memory_namespace
+from prism.config.mixes import check_mix
 from prism.config.needs import check_needs
 from prism.config.settings import Composition, NamespaceConfig, Needs, ProxyConfig, ServerConfig, SlotConfig
 
@@ -14,6 +15,7 @@ __all__ = [
     "ProxyConfig",
     "ServerConfig",
     "SlotConfig",
+    "check_mix",
     "check_needs",
     "find_namespace",
     "load_config",

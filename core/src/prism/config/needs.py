@@ -82,6 +82,7 @@ def broken_needs(
     installed: Callable[[], Iterable[SlotSpec]],
 ) -> Iterator[tuple[str, str]]:
     """The demands that can't be kept: the key in `needs`, and why with what would help."""
+    shared = Capability.SHARED in capabilities.get(SlotKind.REGISTRY, frozenset())
     for demand in _demands(needs, slots):
         if demand.capability in capabilities.get(demand.slot, frozenset()):
             continue
@@ -91,7 +92,9 @@ def broken_needs(
             problem = f"needs a {demand.slot} slot that {able}, and there is none"
         else:
             problem = f'needs a {demand.slot} slot that {able}, and type "{slot.type}" does not'
-        keep = sorted(spec.type for spec in installed() if spec.slot is demand.slot and demand.offered_by(spec))
+        # To proxies that share a registry, a slot that stays within one of them is no help.
+        offers = (spec for spec in installed() if not shared or Capability.SHARED in spec.capabilities)
+        keep = sorted(spec.type for spec in offers if spec.slot is demand.slot and demand.offered_by(spec))
         would = f"use {' or '.join(keep)}" if keep else f"no installed {demand.slot} type does"
         yield demand.need, f"{demand.shown} {problem} ({demand.capability}); {would}"
 

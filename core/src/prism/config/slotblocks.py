@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from prism.config.mixes import misfits
 from prism.config.options import validate_options
 from prism.config.section import Section
 from prism.config.settings import Composition, SlotConfig
@@ -67,9 +68,14 @@ class SlotReader:
             queue_slot = self._durability(durability, messaging, message_slot)
         registry_slot = self._slot(SlotKind.REGISTRY, registry)
         if durability is None and delivery != DeliverySemantics.AT_MOST_ONCE and len(self._mistakes) == found:
-            text = f"{delivery} needs a durability slot to keep messages in; add one, e.g. durability: {{type: memory}}"
+            example = self._keeper(registry_slot)
+            text = (
+                f"{delivery} needs a durability slot to keep messages in; add one, e.g. durability: {{type: {example}}}"
+            )
             messaging.wrong("delivery", text)
         slots = [slot for slot in (registry_slot, message_slot, queue_slot) if slot is not None]
+        if len(self._mistakes) == found:
+            self._check_mix(slots, place)
         composition = self._composition(section, slots)
         section.finish()
         return SlotBlocks(
@@ -121,6 +127,21 @@ class SlotReader:
         if message_slot is None:
             return None
         return self._fill(SlotKind.DURABILITY, message_slot.type, message_slot.options, messaging.place)
+
+    def _keeper(self, registry: SlotConfig | None) -> str:
+        """A durability type that goes with the registry."""
+        if registry is None or Capability.SHARED not in registry.spec.capabilities:
+            return DEFAULT_TYPE
+        durable = (spec for spec in self._loader.installed() if spec.slot is SlotKind.DURABILITY)
+        shared = sorted(spec.type for spec in durable if Capability.SHARED in spec.capabilities)
+        return next(iter(shared), DEFAULT_TYPE)
+
+    def _check_mix(self, slots: list[SlotConfig], place: Place) -> None:
+        """Notes the slots that don't go with the registry."""
+        filled = {slot.kind: slot for slot in slots}
+        declared = {slot.kind: slot.spec.capabilities for slot in slots}
+        for misfit in misfits(filled, declared, self._loader.installed):
+            self._mistakes.append(Mistake((*place, misfit.slot, "type"), misfit.text))
 
     def _composition(self, section: Section, slots: list[SlotConfig]) -> Composition | None:
         block = section.section("composition")

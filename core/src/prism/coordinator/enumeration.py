@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import accumulate
+from operator import itemgetter
 from typing import Any, cast
 
 from prism.coordinator.namespace import Namespace
@@ -14,28 +15,42 @@ from prism.filters.cursor import Position, decode_cursor, encode_cursor
 from prism.filters.plan import PushdownPlan
 from prism.filters.sorting import seek_key, sort_values
 from prism.model import json
-from prism.model.errors import InvalidArgument
-from prism.model.identity import Registration, Target
+from prism.model.errors import InternalError, InvalidArgument
 from prism.model.operations import EnumerateQuery, Explanation, Page, Part
+from prism.model.pages import RecordPage, TargetPage
 from prism.model.time import Micros
 from prism.plugins.spec import SlotKind
-from prism.slots.registry import After, Projection, Query
+from prism.slots.registry import After, Projection, Query, ScanPage
 
 TARGETS_PER_PAGE = 5_000
 
 
 class _Row:
-    """A registration as the filter engine sees it."""
+    """One record of a page as the filter engine sees it; `place` is its position there."""
 
-    __slots__ = ("document", "expires_at", "identity", "registered_at", "registration", "updated_at")
+    __slots__ = ("document", "expires_at", "identity", "place", "registered_at", "updated_at")
 
-    def __init__(self, registration: Registration) -> None:
-        self.registration = registration
-        self.identity = registration.identity
-        self.document: json.Document = json.decode(registration.metadata_json)
-        self.registered_at: Micros = registration.registered_at
-        self.updated_at: Micros = registration.updated_at
-        self.expires_at: Micros | None = registration.expires_at
+    def __init__(
+        self,
+        place: int,
+        identity: str,
+        document: json.Document,
+        registered_at: Micros,
+        updated_at: Micros,
+        expires_at: Micros | None,
+    ) -> None:
+        self.place = place
+        self.identity = identity
+        self.document = document
+        self.registered_at = registered_at
+        self.updated_at = updated_at
+        self.expires_at = expires_at
+
+
+def _rows(page: RecordPage) -> list[_Row]:
+    documents = map(json.decode, page.metadata_json)
+    places = range(len(page))
+    return list(map(_Row, places, page.identities, documents, page.registered_at, page.updated_at, page.expires_at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +74,13 @@ class _Plan:
             after = After(position.values, position.identity)
         return cls(ns, node, keys, split(node, ns.registry.plan), after)
 
-    def cursor(self, last: Registration) -> str:
-        """The cursor that goes on after a registration."""
-        values: tuple[Any, ...] = sort_values(self.keys)(_Row(last)) if self.keys else ()
-        return encode_cursor(self.node, self.keys, Position(values, last.identity))
+    def cursor(self, page: RecordPage) -> str:
+        """The cursor that goes on after a page."""
+        values: tuple[Any, ...] = ()
+        if self.keys:
+            [last] = _rows(page.part(len(page) - 1))
+            values = sort_values(self.keys)(last)
+        return encode_cursor(self.node, self.keys, Position(values, page.identities[-1]))
 
 
 async def enumerate_pages(ns: Namespace, query: EnumerateQuery) -> AsyncGenerator[Page]:
@@ -71,18 +89,18 @@ async def enumerate_pages(ns: Namespace, query: EnumerateQuery) -> AsyncGenerato
     wanted = None if query.limit is None else query.offset + query.limit
     skip = query.offset
     room = query.limit
-    held: list[Registration] = []
+    held = RecordPage.empty()
     async with aclosing(_registrations(plan, query.page_size, None if wanted is None else wanted + 1)) as chunks:
         async for chunk in chunks:
             if skip >= len(chunk):
                 skip -= len(chunk)
                 continue
-            held.extend(islice(chunk, skip, None))
+            held = RecordPage.joined((held, chunk.part(skip)))
             skip = 0
             # One more than a page is held back: only then is it known that another page follows.
             while len(held) > (size := _fitting(held, query, room)):
-                page, held = held[:size], held[size:]
-                yield Page(page, plan.cursor(page[-1]))
+                page, held = held.part(0, size), held.part(size)
+                yield Page(page, plan.cursor(page))
                 if room is not None:
                     room -= size
                     if room == 0:
@@ -91,12 +109,12 @@ async def enumerate_pages(ns: Namespace, query: EnumerateQuery) -> AsyncGenerato
         yield Page(held)
 
 
-def _fitting(held: Sequence[Registration], query: EnumerateQuery, room: int | None) -> int:
+def _fitting(held: RecordPage, query: EnumerateQuery, room: int | None) -> int:
     """How many of those held make up the next page: as many as its size, its bytes and the limit allow."""
     size = min(len(held), query.page_size if room is None else min(query.page_size, room))
     if query.page_bytes is None:
         return size
-    lengths = [len(registration.metadata_json) for registration in held[:size]]
+    lengths = list(map(len, held.metadata_json[:size]))
     if sum(lengths) <= query.page_bytes:
         return size
     fitting = sum(total <= query.page_bytes for total in accumulate(lengths))
@@ -116,18 +134,18 @@ async def count(ns: Namespace, filter: Any) -> int:  # noqa: A002 - the field's 
     return total
 
 
-async def targets(ns: Namespace, filter: Any) -> AsyncGenerator[Sequence[Target]]:  # noqa: A002
+async def targets(ns: Namespace, filter: Any) -> AsyncGenerator[TargetPage]:  # noqa: A002
     """The targets of a multicast in pages, as they are read: memory stays bounded at any registry size."""
     plan = _Plan.of(ns, EnumerateQuery(filter))
     if plan.split.residual is not None:
         async with aclosing(_unsorted(plan, None, TARGETS_PER_PAGE)) as chunks:
             async for chunk in chunks:
-                yield [Target(r.identity, r.registration_id, r.address) for r in chunk]
+                yield chunk.target_page()
         return
     query = Query(plan.split.pushed, page_size=TARGETS_PER_PAGE, projection=Projection.TARGETS)
     async with aclosing(_scan(ns, query)) as pages:
         async for page in pages:
-            yield cast("Sequence[Target]", page)
+            yield cast("TargetPage", page)
 
 
 async def explain(ns: Namespace, query: EnumerateQuery) -> Explanation:
@@ -141,13 +159,13 @@ async def explain(ns: Namespace, query: EnumerateQuery) -> Explanation:
     )
 
 
-async def _registrations(plan: _Plan, page_size: int, limit: int | None) -> AsyncGenerator[Sequence[Registration]]:
+async def _registrations(plan: _Plan, page_size: int, limit: int | None) -> AsyncGenerator[RecordPage]:
     """Matching registrations in order, from the plan's position on; at most `limit`."""
     if plan.split.exact:
         query = Query(plan.split.pushed, plan.keys, plan.after, limit, page_size, Projection.FULL)
         async with aclosing(_scan(plan.ns, query)) as pages:
             async for page in pages:
-                yield cast("Sequence[Registration]", page)
+                yield cast("RecordPage", page)
         return
     if not plan.keys:
         async with aclosing(_unsorted(plan, plan.after, page_size)) as chunks:
@@ -157,52 +175,72 @@ async def _registrations(plan: _Plan, page_size: int, limit: int | None) -> Asyn
     yield await _sorted(plan, limit)
 
 
-async def _unsorted(plan: _Plan, after: After | None, page_size: int) -> AsyncGenerator[list[Registration]]:
+async def _unsorted(plan: _Plan, after: After | None, page_size: int) -> AsyncGenerator[RecordPage]:
     """Matching registrations by identity, with the residual filter applied to what the backend returns."""
     query = Query(plan.split.pushed, after=after, page_size=page_size)
     matching = _residual(plan)
     async with aclosing(_scan(plan.ns, query)) as pages:
         async for page in pages:
-            rows = matching([_Row(cast("Registration", item)) for item in page])
-            if rows:
-                yield [row.registration for row in rows]
+            found = matching(cast("RecordPage", page))
+            if found:
+                yield found
 
 
-async def _sorted(plan: _Plan, limit: int | None) -> list[Registration]:
+async def _sorted(plan: _Plan, limit: int | None) -> RecordPage:
     """All matching registrations past the plan's position, sorted here because the backend can't."""
     key = sort_key(plan.keys)
     start = None if plan.after is None else seek_key(plan.keys, plan.after.values, plan.after.identity)
-    matching = _residual(plan)
-    found: list[tuple[Any, Registration]] = []
+    residual = plan.split.residual
+    matching = compile_filter(residual).rows if residual is not None else list[_Row]
+    found: list[tuple[Any, tuple[Any, ...]]] = []
     async with aclosing(_scan(plan.ns, Query(plan.split.pushed, page_size=TARGETS_PER_PAGE))) as pages:
         async for page in pages:
-            for row in matching([_Row(cast("Registration", item)) for item in page]):
+            records = cast("RecordPage", page)
+            whole = list(records.rows())
+            for row in matching(_rows(records)):
                 place = key(row)
                 if start is None or place > start:
-                    found.append((place, row.registration))
+                    found.append((place, whole[row.place]))
             if limit is not None and len(found) > 2 * limit + TARGETS_PER_PAGE:
-                found = sorted(found, key=lambda entry: entry[0])[:limit]
-    found.sort(key=lambda entry: entry[0])
-    return [registration for _, registration in found[:limit]]
+                found = sorted(found, key=itemgetter(0))[:limit]
+    found.sort(key=itemgetter(0))
+    return RecordPage.of_rows([row for _, row in found[:limit]])
 
 
-def _residual(plan: _Plan) -> Callable[[Sequence[_Row]], Sequence[_Row]]:
+def _residual(plan: _Plan) -> Callable[[RecordPage], RecordPage]:
+    """Leaves of a page what the part of the filter matches that the backend wasn't given."""
     if plan.split.residual is None:
-        return lambda rows: rows
-    return compile_filter(plan.split.residual).rows
+        return lambda page: page
+    compiled = compile_filter(plan.split.residual)
+    if compiled.metadata_only:
+        return lambda page: page.chosen(compiled.documents([json.decode(data) for data in page.metadata_json]))
+    return lambda page: page.chosen([row.place for row in compiled.rows(_rows(page))])
 
 
-async def _scan(ns: Namespace, query: Query) -> AsyncGenerator[Sequence[Registration] | Sequence[Target]]:
+async def _scan(ns: Namespace, query: Query) -> AsyncGenerator[ScanPage]:
     """The backend's scan under its guard, closed when left early."""
     with ns.guard(SlotKind.REGISTRY)("scan"):
         scan = ns.registry.scan(query)
         try:
             async for page in scan:
+                _check_page(ns, query, page)
                 yield page
         finally:
             close = getattr(scan, "aclose", None)
             if close is not None:
                 await close()
+
+
+def _check_page(ns: Namespace, query: Query, page: ScanPage) -> None:
+    """Raises InternalError on a page that isn't what the contract says: its rows could be taken for one another's."""
+    kind = TargetPage if query.projection is Projection.TARGETS else RecordPage
+    if not isinstance(page, kind):
+        found = f"{type(page).__name__}, not a {kind.__name__}"
+    elif len(set(map(len, page.columns))) != 1:
+        found = f"{kind.__name__} with columns of {', '.join(map(str, map(len, page.columns)))} entries"
+    else:
+        return
+    raise InternalError(f"the registry plugin {ns.config.registry.type!r} answered a scan with a {found}")
 
 
 def _check(ns: Namespace, query: EnumerateQuery) -> None:

@@ -16,10 +16,10 @@ from prism.coordinator.namespace import Namespace
 from prism.coordinator.receipts import Collector, RecentMulticasts
 from prism.model.delivery import MulticastResult, Status
 from prism.model.errors import InternalError, InvalidArgument, NotFound, PrismError
-from prism.model.identity import Target
 from prism.model.limits import check_size
 from prism.model.message import OCTETS, DeliverySemantics, Message, new_message_id
 from prism.model.operations import MulticastCommand
+from prism.model.pages import TargetPage
 from prism.model.time import SECOND, Micros, to_rfc3339, wall_clock
 from prism.plugins.spec import SlotKind
 from prism.slots.context import Failure
@@ -131,11 +131,10 @@ class Multicasts:
         deadline = asyncio.get_running_loop().time() + wait / SECOND
         return _Sending(ns, message, collector, wait, command.message_ttl, deadline)
 
-    async def _publish(self, sending: _Sending, page: Sequence[Target]) -> None:
+    async def _publish(self, sending: _Sending, page: TargetPage) -> None:
         """At most once: to the hosting proxies' inboxes, and to the topics of those that aren't attached."""
-        for address, group in _by_address(page).items():
-            identities = [target.identity for target in group]
-            registration_ids = [target.registration_id for target in group]
+        for address, group in _by_address(page):
+            identities, registration_ids = group.identities, group.registration_ids
             if not address:
                 await self._publish_native(sending, identities)
             elif address == self._exchange.address:
@@ -143,7 +142,7 @@ class Multicasts:
                 receipt = sending.collector.receipt(number)
                 self._exchange.host.deliver(sending.ns.name, sending.message, identities, registration_ids, receipt)
             else:
-                for piece in frames.chunks(len(group)):
+                for piece in frames.chunks(len(identities)):
                     await self._publish_frame(sending, address, identities[piece], registration_ids[piece])
 
     async def _publish_frame(
@@ -170,10 +169,10 @@ class Multicasts:
         for (status, reason), found in by_status.items():
             sending.settle(found, status, reason)
 
-    async def _store(self, sending: _Sending, page: Sequence[Target]) -> None:
+    async def _store(self, sending: _Sending, page: TargetPage) -> None:
         """At least once: into every target's queue first, then a nudge to the proxies that host them."""
-        for address, group in _by_address(page).items():
-            identities = [target.identity for target in group]
+        for address, group in _by_address(page):
+            identities = group.identities
             # The targets are known before they are stored: an ack may come as soon as they are.
             base = sending.collector.tally.extend(identities)
             stored = await self._enqueue(sending, base, identities)
@@ -259,15 +258,19 @@ class Multicasts:
             self._metrics.deliveries[ns.name, status] += number
 
 
-def _by_address(page: Sequence[Target]) -> dict[str, list[Target]]:
-    groups: dict[str, list[Target]] = {}
-    for target in page:
-        group = groups.get(target.address)
-        if group is None:
-            groups[target.address] = [target]
+def _by_address(page: TargetPage) -> list[tuple[str, TargetPage]]:
+    """The targets of each address, in their order."""
+    addresses = page.addresses
+    if len(set(addresses)) == 1:  # one proxy, or nobody attached: most pages are like that
+        return [(addresses[0], page)]
+    places: dict[str, list[int]] = {}
+    for i, address in enumerate(addresses):
+        there = places.get(address)
+        if there is None:
+            places[address] = [i]
         else:
-            group.append(target)
-    return groups
+            there.append(i)
+    return [(address, page.chosen(there)) for address, there in places.items()]
 
 
 def _native_status(outcome: PublishOutcome) -> tuple[Status, str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from prism.config import NamespaceConfig, SlotConfig, check_needs
+from prism.config import NamespaceConfig, SlotConfig, check_mix, check_needs
 from prism.coordinator.guard import Guard
 from prism.filters import Node, bind, parse
 from prism.filters.ast import SortKey
@@ -146,6 +146,7 @@ async def open_namespace(config: NamespaceConfig, address: str, clock: Clock | N
         durability = None
         if config.durability is not None:
             durability = await opening.slot(SlotKind.DURABILITY, config.durability, DurabilityBackend)  # type: ignore[type-abstract]
+        check_mix(config, opening.capabilities)
         check_needs(config, opening.capabilities)
         with opening.guards[SlotKind.MESSAGING]("subscribe"):
             subscription = await messaging.subscribe()

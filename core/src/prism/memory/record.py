@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from prism.model.identity import Registration, Target
 from prism.model.json import Document
+from prism.model.pages import RecordPage, TargetPage
 from prism.model.time import Micros
 
 NEVER: Final[Micros] = 2**63 - 1
@@ -22,7 +23,7 @@ class Record:
     `timer_at` is the moment of the record's entry in the expiry heap, NEVER where it has none.
     """
 
-    __slots__ = ("_current", "_target", "dies_at", "document", "identity", "timer_at", "written")
+    __slots__ = ("_current", "dies_at", "document", "identity", "timer_at", "written")
 
     def __init__(self, written: Registration, document: Document, dies_at: Micros) -> None:
         self.identity = written.identity
@@ -31,14 +32,12 @@ class Record:
         self.timer_at = NEVER
         self.written = written
         self._current: Registration | None = written
-        self._target: Target | None = None
 
     def rewrite(self, written: Registration, document: Document, dies_at: Micros) -> None:
         """Puts a newer registration of the same identity in place of this one."""
         self.document = document
         self.dies_at = dies_at
         self.written = self._current = written
-        self._target = None
 
     def renew(self, dies_at: Micros) -> None:
         """Moves the expiry."""
@@ -65,8 +64,8 @@ class Record:
         return self._current or self._refresh()
 
     def target(self) -> Target:
-        """What a multicast needs of it; made once."""
-        return self._target or self._make_target()
+        """What a multicast needs of it."""
+        return Target(self.identity, self.written.registration_id, self.written.address)
 
     def _refresh(self) -> Registration:
         old = self.written
@@ -83,16 +82,15 @@ class Record:
         )
         return self._current
 
-    def _make_target(self) -> Target:
-        self._target = Target(self.identity, self.written.registration_id, self.written.address)
-        return self._target
+
+def record_page(records: list[Any]) -> RecordPage:
+    """The registrations of many records, in columns."""
+    return RecordPage.of([record._current or record._refresh() for record in records])
 
 
-def registrations(records: list[Any]) -> list[Registration]:
-    """The registrations of many records."""
-    return [record._current or record._refresh() for record in records]
-
-
-def targets(records: list[Any]) -> list[Target]:
-    """The targets of many records."""
-    return [record._target or record._make_target() for record in records]
+def target_page(records: list[Any]) -> TargetPage:
+    """The targets of many records, in columns."""
+    written = [record.written for record in records]
+    return TargetPage(
+        [one.identity for one in written], [one.registration_id for one in written], [one.address for one in written]
+    )

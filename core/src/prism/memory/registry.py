@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, TypeAlias
 from prism.filters.ast import Node, Support
 from prism.filters.sorting import Comparable, seek_key, sort_key
 from prism.memory.plugin import REGISTRY
-from prism.memory.record import Record, registrations, targets
+from prism.memory.record import Record, record_page, target_page
 from prism.memory.store import MemorySlot, Store
 from prism.memory.table import CHUNK, Table
 from prism.memory.turns import Turns
-from prism.model.identity import Registration, Target
+from prism.model.identity import Registration
 from prism.slots.registry import (
     DeleteOutcome,
     Fence,
@@ -24,6 +24,7 @@ from prism.slots.registry import (
     RegistryBackend,
     Renewal,
     RenewOutcome,
+    ScanPage,
     SetOutcome,
     Write,
 )
@@ -75,13 +76,12 @@ class MemoryRegistry(MemorySlot[Table], RegistryBackend):
         """EXACT for all: what no index answers is evaluated record by record, here."""
         return [Support.EXACT] * len(conjuncts)
 
-    async def scan(self, query: Query) -> AsyncIterator[Sequence[Registration] | Sequence[Target]]:
+    async def scan(self, query: Query) -> AsyncIterator[ScanPage]:
         """The matching live records in pages, by the query's projection."""
         table, turns = self._part, Turns()
         found = await self._sorted(query, turns) if query.sort else self._by_identity(query)
-        present: Callable[[list[Record]], list[Registration] | list[Target]] = (
-            targets if query.projection is Projection.TARGETS else registrations
-        )
+        targets = query.projection is Projection.TARGETS
+        present: Callable[[list[Record]], ScanPage] = target_page if targets else record_page
         size, left = max(1, query.page_size), query.limit
         waiting: list[Record] = []
         others_ran = False  # since what is waiting was found; then it has to be looked at again

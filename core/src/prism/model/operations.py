@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from prism.model.message import OCTETS, DeliverySemantics
 
 if TYPE_CHECKING:
-    from prism.model.identity import Registration
+    from prism.model.pages import RecordPage
     from prism.model.time import Micros
 
 DEFAULT_NAMESPACE = "default"
@@ -67,7 +67,7 @@ class EnumerateQuery:
 class Page:
     """Some of the matching registrations, and where the next page begins (None: this was the last)."""
 
-    registrations: Sequence[Registration]
+    records: RecordPage
     next_cursor: str | None = None
 
 

@@ -12,6 +12,7 @@ from prism.model.errors import InvalidArgument, LimitExceeded, PrismError, Viola
 from prism.model.identity import Registration
 from prism.model.limits import Limits
 from prism.model.operations import Beat, Page
+from prism.model.pages import RecordPage
 from prism.server import requests
 from prism.server.calls import Context
 from prism.v1 import registry_pb2 as pb
@@ -66,7 +67,7 @@ class Servicer:
         found = [registration for registration in outcomes if registration is not None]
         _check_answer(found)
         if request.columnar:
-            return pb.GetResponse(page=to_page(found))
+            return pb.GetResponse(page=to_page(RecordPage.of(found)))
         answer = pb.GetResponse()
         for registration in found:
             fill_identity(answer.found.add(), registration)
@@ -78,13 +79,13 @@ class Servicer:
         """One page, with how many match in all."""
         query = requests.page_query(request, await self._limits(request.namespace))
         async with aclosing(self._coordinator.enumerate(request.namespace, query)) as pages:
-            page = await anext(pages, Page([]))
+            page = await anext(pages, Page(RecordPage.empty()))
         answer = pb.EnumerateResponse(next_cursor=page.next_cursor)
-        for registration in page.registrations:
+        for registration in page.records.registrations():
             fill_identity(answer.identities.add(), registration, include_metadata=query.include_metadata)
-        whole = page.next_cursor is None and query.cursor is None and (page.registrations or not query.offset)
+        whole = page.next_cursor is None and query.cursor is None and (page.records or not query.offset)
         if whole:
-            answer.total_count = query.offset + len(page.registrations)
+            answer.total_count = query.offset + len(page.records)
         else:
             answer.total_count = await self._coordinator.count(request.namespace, query.filter)
         return answer
@@ -95,7 +96,7 @@ class Servicer:
         keep = query.include_metadata
         async with aclosing(self._coordinator.enumerate(request.namespace, query)) as pages:
             async for page in pages:
-                *parts, last = slices(page.registrations)
+                *parts, last = slices(page.records)
                 for part in parts:
                     await context.write(page_bytes(part, include_metadata=keep))
                 await context.write(page_bytes(last, page.next_cursor, include_metadata=keep))
@@ -184,7 +185,7 @@ def _item_errors(outcomes: Sequence[Any]) -> Iterable[pb.ItemError]:
 
 
 def _check_answer(found: Sequence[Registration]) -> None:
-    size = sum(row_bytes(registration) for registration in found)
+    size = sum(row_bytes(r.identity, r.metadata_json) for r in found)
     if size > ANSWER_BYTES:
         raise _too_large(size)
 

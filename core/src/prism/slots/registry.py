@@ -10,6 +10,8 @@ from typing import TypeAlias
 
 from prism.filters.ast import Node, SortKey, Support
 from prism.model.identity import Registration, Target
+from prism.model.pages import RecordPage as RecordPage  # noqa: PLC0414 - plugins import it from here
+from prism.model.pages import TargetPage as TargetPage  # noqa: PLC0414
 from prism.model.time import Micros
 from prism.slots.context import Backend, Failure
 
@@ -129,9 +131,13 @@ class Projection(Enum):
     """How much of each record a scan returns."""
 
     TARGETS = "targets"
-    """Target: identity, registration id, address. The backend needs not read the metadata."""
+    """TargetPage: identity, registration id, address. The backend needs not read the metadata."""
     FULL = "full"
-    """Registration."""
+    """RecordPage: all that a Registration holds."""
+
+
+ScanPage: TypeAlias = TargetPage | RecordPage
+"""A page of a scan, by its query's projection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +192,11 @@ class RegistryBackend(Backend):
         """Says of each conjunct what `scan` would do with it. Pure, synchronous, quick; may be called unopened."""
 
     @abstractmethod
-    def scan(self, query: Query) -> AsyncIterator[Sequence[Registration] | Sequence[Target]]:
-        """The matching live records in pages, by the query's projection; an empty page is never yielded.
+    def scan(self, query: Query) -> AsyncIterator[ScanPage]:
+        """The matching live records in pages of columns, by the query's projection; an empty page is never yielded.
+
+        With Projection.TARGETS each page is a TargetPage, with Projection.FULL a RecordPage. All columns of a page
+        have one length; nobody changes them once the page is yielded.
 
         Memory is bounded by a few pages. Of records that stay matching during the scan, none is skipped or
         repeated; those that come or go meanwhile may or may not be seen. The iterator may be left early.

@@ -92,7 +92,7 @@ class Controls:
         for write in writes:
             extra = ""
             if write.whole:
-                extra = f"Nats-Expected-Last-Subject-Sequence-Subject: {subjects.all_of(write.queue)}\r\n"
+                extra = f"Nats-Expected-Last-Subject-Sequence-Subject: {subjects.record_and_messages(write.queue)}\r\n"
             text = (
                 f"NATS/1.0\r\nNats-Rollup: sub\r\nNats-Expected-Last-Subject-Sequence: {write.expected}\r\n{extra}\r\n"
             )

@@ -10,6 +10,7 @@ from prism.slots.durability import DeadLetter
 from prism_nats import envelope
 from prism_nats.answers import Ack, Stored, is_busy
 from prism_nats.attempts import Attempts
+from prism_nats.bodies import Bodies
 from prism_nats.clock import ServerClock
 from prism_nats.controls import Controls, is_changed
 from prism_nats.ledger import Dead, Ledger
@@ -21,9 +22,16 @@ class DeadLetters:
     """Reads dead letters and puts them back."""
 
     def __init__(
-        self, streams: Streams, controls: Controls, ledgers: Ledgers, policy: QueuePolicy, clock: ServerClock
+        self,
+        streams: Streams,
+        bodies: Bodies,
+        controls: Controls,
+        ledgers: Ledgers,
+        policy: QueuePolicy,
+        clock: ServerClock,
     ) -> None:
         self._streams = streams
+        self._bodies = bodies
         self._controls = controls
         self._ledgers = ledgers
         self._policy = policy
@@ -32,9 +40,13 @@ class DeadLetters:
     async def read(self, queue: str, limit: int) -> list[DeadLetter]:
         """The oldest dead letters."""
         letters = []
-        for dead, stored in await self._stored(queue, max(0, limit)):
+        found = await self._stored(queue, max(0, limit))
+        payloads = await self._bodies.fetch([stored.data for _, stored in found])
+        for dead, stored in found:
+            if dead.body and dead.body not in payloads:
+                continue  # replayed and acked elsewhere while we read
             reason = f"not acked in {dead.attempts} deliveries; the queue allows {self._policy.max_attempts}"
-            message = envelope.unpack(stored.data)
+            message = envelope.unpack(stored.data, payloads.get(dead.body))
             letters.append(DeadLetter(queue, message, dead.attempts, dead.died_at, reason))
         return letters
 
@@ -46,19 +58,16 @@ class DeadLetters:
         """
         found = []
         for dead, stored in await self._stored(queue, None):
-            message = envelope.unpack(stored.data)
-            if message.id in message_ids:
-                found.append((dead.seq, message))
+            name = envelope.message_id(stored.data)
+            if name in message_ids:
+                found.append((dead.seq, name, envelope.renewed(stored.data, self._policy.message_ttl)))
         if not found:
             return 0
-        kept = [
-            seq
-            for seq, message in found
-            if await self._append(queue, seq, message.id, envelope.pack(message, self._policy.message_ttl))
-        ]
+        kept = [seq for seq, name, data in found if await self._append(queue, seq, name, data)]
 
         def bury(_queue: str, ledger: Ledger) -> tuple[int, bool]:
             before = len(ledger.dead)
+            # What is stored apart of them belongs to the copies now.
             ledger.removable += [dead.seq for dead in ledger.dead if dead.seq in kept]
             ledger.dead = [dead for dead in ledger.dead if dead.seq not in kept]
             return before - len(ledger.dead), True

@@ -22,6 +22,7 @@ from prism.slots.durability import (
 )
 
 from prism_nats import errors, shared
+from prism_nats.bodies import Bodies
 from prism_nats.clock import ServerClock
 from prism_nats.config import NatsConfig, Storage
 from prism_nats.controls import Controls
@@ -49,12 +50,15 @@ class _Parts:
         self.link = link
         self.streams = Streams(link, Subjects(config.subject_prefix, context.namespace), config, context.queues)
         self.clock = ServerClock(self.streams)
+        self.bodies = Bodies(self.streams, self.clock)
         self.controls = Controls(self.streams)
-        self.ledgers = Ledgers(self.streams)
+        self.ledgers = Ledgers(self.streams, self.bodies)
         self.rooms = Rooms(self.streams, self.ledgers, context.queues, self.clock)
-        self.handing = Handing(self.streams, self.ledgers, self.rooms, context.queues, self.clock)
-        self.removal = Removal(self.streams, self.controls, self.ledgers)
-        self.dead_letters = DeadLetters(self.streams, self.controls, self.ledgers, context.queues, self.clock)
+        self.handing = Handing(self.streams, self.bodies, self.ledgers, self.rooms, context.queues, self.clock)
+        self.removal = Removal(self.streams, self.bodies, self.controls, self.ledgers, self.rooms)
+        self.dead_letters = DeadLetters(
+            self.streams, self.bodies, self.controls, self.ledgers, context.queues, self.clock
+        )
 
 
 class NatsDurability(DurabilityBackend):
@@ -71,11 +75,13 @@ class NatsDurability(DurabilityBackend):
         self._open_parts = _Parts(link, self._config, self._context)
         await self._open_parts.streams.open()
         await self._open_parts.clock.set()
+        self._open_parts.bodies.open()
 
     async def close(self) -> None:
         """Lets the connection go."""
         parts, self._open_parts = self._open_parts, None
         if parts is not None:
+            await parts.bodies.close()
             await shared.give_back(parts.link)
 
     @property
@@ -118,7 +124,7 @@ class NatsDurability(DurabilityBackend):
         elif ttl <= 0:
             raise InvalidArgument.at("ttl", f"{ttl} microseconds is not more than 0; leave it out for the policy's")
         parts = self._parts
-        call = Enqueueing(parts.streams, parts.controls, parts.ledgers, parts.rooms, message)
+        call = Enqueueing(parts.streams, parts.bodies, parts.controls, parts.ledgers, parts.rooms, message)
         outcomes = await call.run(queues, ttl)
         return [outcomes[queue] for queue in queues]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from prism.model.time import Micros
 from prism.slots.context import QueuePolicy
@@ -10,6 +10,7 @@ from prism.slots.durability import Gap, Lease
 
 from prism_nats.answers import Ack, Stored, is_busy
 from prism_nats.attempts import Attempts
+from prism_nats.bodies import Bodies
 from prism_nats.clock import ServerClock
 from prism_nats.controls import is_changed
 from prism_nats.envelope import unpack
@@ -23,9 +24,16 @@ class Handing:
     """Leases messages of the queues of a namespace."""
 
     def __init__(
-        self, streams: Streams, ledgers: Ledgers, rooms: Rooms, policy: QueuePolicy, clock: ServerClock
+        self,
+        streams: Streams,
+        bodies: Bodies,
+        ledgers: Ledgers,
+        rooms: Rooms,
+        policy: QueuePolicy,
+        clock: ServerClock,
     ) -> None:
         self._streams = streams
+        self._bodies = bodies
         self._ledgers = ledgers
         self._rooms = rooms
         self._policy = policy
@@ -92,7 +100,7 @@ class Handing:
         await self._rooms.complete(waiting, ledgers, now)
         contents = await self._streams.read(back)
         gone = set(back) - contents.keys()
-        offered: dict[str, list[Lease]] = {}
+        taken: dict[str, list[tuple[Held, Stored | None]]] = {}
         changed: dict[str, tuple[State, Ledger]] = {}
         for queue, ledger in ledgers.items():
             stored = waiting[queue]
@@ -100,17 +108,21 @@ class Handing:
                 ledger.forget(gone)
             left = ledger.make_room(as_waiting(stored), now, self._policy)
             here = {item.seq: item for item in stored}
-            taken = ledger.lease(left, limit, now + visibility, now)
-            offered[queue] = [_lease(queue, held, here.get(held.seq) or contents.get(held.seq)) for held in taken]
+            leased = ledger.lease(left, limit, now + visibility, now)
+            taken[queue] = [(held, here.get(held.seq) or contents.get(held.seq)) for held in leased]
             if ledger.encode() != (states[queue].data or _EMPTY):
                 changed[queue] = (states[queue], ledger)
+        payloads = await self._bodies.fetch(
+            [stored.data for items in taken.values() for held, stored in items if held.body and stored is not None]
+        )
+        offered = {queue: [_lease(queue, *item, payloads) for item in items] for queue, items in taken.items()}
         return offered, changed
 
 
 _EMPTY = Ledger().encode()
 
 
-def _lease(queue: str, held: Held, stored: Stored | None) -> Lease:
-    if held.dropped or stored is None:
+def _lease(queue: str, held: Held, stored: Stored | None, payloads: Mapping[str, bytes]) -> Lease:
+    if held.dropped or stored is None or (held.body and held.body not in payloads):
         return Lease(queue, held.token, held.attempts, Gap(max(held.dropped, 1)))
-    return Lease(queue, held.token, held.attempts, unpack(stored.data))
+    return Lease(queue, held.token, held.attempts, unpack(stored.data, payloads.get(held.body)))

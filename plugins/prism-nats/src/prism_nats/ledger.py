@@ -6,7 +6,7 @@ wrote it in between; so two proxies never lease one message.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,10 +18,11 @@ from prism_nats.envelope import NEVER
 
 
 class Waiting(NamedTuple):
-    """A message that was never handed out."""
+    """A message that was never handed out. `body` names what is stored apart of it; empty for nothing."""
 
     seq: int
     dies_at: Micros
+    body: str = ""
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class Held:
     leases: int
     leased: bool
     dies_at: Micros
+    body: str = ""
 
     @property
     def token(self) -> str:
@@ -50,7 +52,7 @@ class Held:
 
     def become_gap(self) -> None:
         """Turns into a loss that is to be handed out at once; a lease has ended."""
-        self.dropped, self.attempts, self.visible_at, self.leased = 1, 0, 0, False
+        self.dropped, self.attempts, self.visible_at, self.leased, self.body = 1, 0, 0, False, ""
 
 
 class Dead(NamedTuple):
@@ -59,21 +61,24 @@ class Dead(NamedTuple):
     seq: int
     attempts: int
     died_at: Micros
+    body: str = ""
 
 
 class Ledger:
     """The ledger of one queue. `next` is the first sequence that was never handed out.
 
-    `removable` gathers the sequences whose messages nobody needs once the ledger has been written.
+    `removable` gathers the sequences whose messages nobody needs once the ledger has been written, and `bodies` the
+    names of what was stored apart of them.
     """
 
-    __slots__ = ("dead", "held", "next", "removable")
+    __slots__ = ("bodies", "dead", "held", "next", "removable")
 
     def __init__(self, next_seq: int = 0, held: list[Held] | None = None, dead: list[Dead] | None = None) -> None:
         self.next = next_seq
         self.held = held or []
         self.dead = dead or []
         self.removable: list[int] = []
+        self.bodies: list[str] = []
 
     @classmethod
     def decode(cls, data: bytes) -> Ledger:
@@ -85,8 +90,11 @@ class Ledger:
 
     def encode(self) -> bytes:
         """The bytes to write."""
-        held = [[h.seq, h.dropped, h.attempts, h.visible_at, h.leases, h.leased, h.dies_at] for h in self.held]
-        return orjson.dumps([self.next, held, [list(dead) for dead in self.dead]])
+        held = [
+            [h.seq, h.dropped, h.attempts, h.visible_at, h.leases, h.leased, h.dies_at, *([h.body] if h.body else [])]
+            for h in self.held
+        ]
+        return orjson.dumps([self.next, held, [[*dead] if dead.body else dead[:3] for dead in self.dead]])
 
     @property
     def messages(self) -> int:
@@ -106,16 +114,17 @@ class Ledger:
             if held.visible_at <= now:
                 held.leased = False
                 if not held.dropped and held.attempts >= policy.max_attempts:
-                    self.dead.append(Dead(held.seq, held.attempts, now))
+                    self.dead.append(Dead(held.seq, held.attempts, now, held.body))
                     continue
             if not held.leased and not held.dropped and held.dies_at <= now:
+                self._drop(held)
                 held.become_gap()
-                self.removable.append(held.seq)
             kept.append(held)
         self.held = _merged(kept)
         surplus = len(self.dead) - policy.max_dead_letters
         if surplus > 0:
-            self.removable += [dead.seq for dead in self.dead[:surplus]]
+            for dead in self.dead[:surplus]:
+                self._drop(dead)
             self.dead = self.dead[surplus:]
 
     def has(self, seq: int) -> bool:
@@ -128,7 +137,7 @@ class Ledger:
 
     def forget(self, gone: Collection[int]) -> None:
         """Leaves out messages that are no longer stored."""
-        self.held = [held for held in self.held if held.dropped or held.seq not in gone]
+        self._keep_held([held for held in self.held if held.dropped or held.seq not in gone])
 
     def make_room(self, waiting: Sequence[Waiting], now: Micros, policy: QueuePolicy) -> Sequence[Waiting]:
         """Drops what is too much, given all that waits; returns what of it is left.
@@ -145,14 +154,15 @@ class Ledger:
             taken += 1
         if taken:
             self.held.append(Held(waiting[taken - 1].seq, taken, 0, 0, 0, False, NEVER))
-            self.removable += [item.seq for item in waiting[:taken]]
+            for item in waiting[:taken]:
+                self._drop(item)
             self.next = waiting[taken - 1].seq + 1
         for held in self.held:
             if excess <= 0:
                 break
             if not held.dropped:
+                self._drop(held)
                 held.become_gap()
-                self.removable.append(held.seq)
                 excess -= 1
         self.held = _merged(self.held)
         return waiting[taken:]
@@ -160,17 +170,17 @@ class Ledger:
     def lease(self, waiting: Sequence[Waiting], limit: int, until: Micros, now: Micros) -> list[Held]:
         """Hands out up to `limit`: what came back, then what waits, in order."""
         taken = self.returned(now, limit)
-        lost: list[int] = []
+        lost: list[Waiting] = []
         for item in waiting:
             if item.dies_at <= now:
-                lost.append(item.seq)
+                lost.append(item)
                 continue
             if lost and len(taken) < limit:
                 taken.append(self._lose(lost))
                 lost = []
             if len(taken) >= limit:
                 break
-            taken.append(Held(item.seq, 0, 0, 0, 0, False, item.dies_at))
+            taken.append(Held(item.seq, 0, 0, 0, 0, False, item.dies_at, item.body))
             self.held.append(taken[-1])
             self.next = item.seq + 1
         else:
@@ -193,22 +203,40 @@ class Ledger:
         """Removes what was leased."""
         self.held.remove(held)
         if not held.dropped:
-            self.removable.append(held.seq)
+            self._drop(held)
 
-    def void(self, mark: int, spared: Collection[int]) -> None:
-        """Removes what was put in up to the mark, but for the spared, as if it had never been there."""
+    def void(self, mark: int, spared: Collection[int], bodies: Mapping[int, str]) -> None:
+        """Removes what was put in up to the mark, but for the spared, as if it had never been there.
+
+        `bodies` are the names of what is stored apart of messages that wait.
+        """
         kept = [held for held in self.held if held.seq > mark or held.seq in spared]
-        kept += [Held(seq, 0, 0, 0, 0, False, NEVER) for seq in spared if self.next <= seq <= mark]
-        self.held = sorted(kept, key=lambda held: held.seq)
+        kept += [Held(seq, 0, 0, 0, 0, False, NEVER, bodies.get(seq, "")) for seq in spared if self.next <= seq <= mark]
+        self._keep_held(sorted(kept, key=lambda held: held.seq))
+        self.bodies += [dead.body for dead in self.dead if dead.seq <= mark and dead.body]
+        self.bodies += [body for seq, body in bodies.items() if self.next <= seq <= mark and seq not in spared]
         self.dead = [dead for dead in self.dead if dead.seq > mark]
         self.next = max(self.next, mark + 1)
 
-    def _lose(self, sequences: list[int]) -> Held:
-        self.removable += sequences
-        self.next = sequences[-1] + 1
-        held = Held(sequences[-1], len(sequences), 0, 0, 0, False, NEVER)
+    def _lose(self, items: Sequence[Waiting]) -> Held:
+        for item in items:
+            self._drop(item)
+        self.next = items[-1].seq + 1
+        held = Held(items[-1].seq, len(items), 0, 0, 0, False, NEVER)
         self.held.append(held)
         return held
+
+    def _drop(self, item: Waiting | Held | Dead) -> None:
+        """Notes that a message isn't needed any more, nor what is stored apart of it."""
+        self.removable.append(item.seq)
+        if item.body:
+            self.bodies.append(item.body)
+
+    def _keep_held(self, kept: list[Held]) -> None:
+        """Leaves out all others; their messages are gone, what is stored apart of them isn't."""
+        names = {held.body for held in kept}
+        self.bodies += [held.body for held in self.held if held.body and held.body not in names]
+        self.held = kept
 
 
 def _merged(all_held: list[Held]) -> list[Held]:

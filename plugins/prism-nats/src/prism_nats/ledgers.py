@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from prism_nats.answers import Ack, Outcome, is_busy
 from prism_nats.attempts import Attempts
+from prism_nats.bodies import Bodies
 from prism_nats.controls import is_changed
 from prism_nats.ledger import Ledger
 from prism_nats.streams import Streams
@@ -29,8 +30,9 @@ _EMPTY: Final = Ledger().encode()
 class Ledgers:
     """The ledgers of a namespace."""
 
-    def __init__(self, streams: Streams) -> None:
+    def __init__(self, streams: Streams, bodies: Bodies) -> None:
         self._streams = streams
+        self._bodies = bodies
         self._known: dict[str, State] = {}
 
     async def read(self, queues: Sequence[str]) -> dict[str, State]:
@@ -96,10 +98,11 @@ class Ledgers:
         return results
 
     async def clear(self, ledgers: Mapping[str, Ledger]) -> None:
-        """Removes the messages that written ledgers no longer need."""
+        """Removes the messages that written ledgers no longer need, and what was stored apart of them."""
         stream, subjects = self._streams.subjects.queue_stream, self._streams.subjects
         purges = []
         singles: list[int] = []
+        await self._bodies.release([(queue, body) for queue, ledger in ledgers.items() for body in ledger.bodies])
         for queue, ledger in ledgers.items():
             if not ledger.removable:
                 continue

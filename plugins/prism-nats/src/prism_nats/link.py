@@ -1,7 +1,7 @@
 """One connection, shared by the slots of a process, with thousands of questions in flight.
 
-Answers come in on one subscription. The last two tokens of an answer's subject are the exchange's number and the
-index of the question in it. So an answer costs two look-ups, and an exchange one future.
+Answers come in on one subscription. The last two tokens of an answer's subject are the index of the question in its
+exchange and the exchange's number. So an answer costs two look-ups, and an exchange one future.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ PIECE: Final = 128
 """Questions written at a time."""
 PIECE_BYTES: Final = 1024 * 1024
 """Bytes written at a time."""
+_KNOWN_INDEXES: Final = 32_768
+"""Indexes whose text is kept."""
 _CLOSING: Final = 2.0
 """Seconds that closing may take."""
 
@@ -43,6 +45,7 @@ class Link:
         self._inbox = f"_INBOX.{secrets.token_hex(11)}".encode()
         self._exchanges: dict[bytes, Exchange] = {}
         self._numbers = count()
+        self._known_indexes: list[bytes] = []
 
     async def open(self) -> None:
         """Connects; see `connecting.connect` for what it raises."""
@@ -87,24 +90,35 @@ class Link:
         return self.wire.max_payload
 
     async def ask(
-        self, subjects: Sequence[bytes], headers: Sequence[bytes], bodies: Sequence[bytes], window: int = WINDOW
+        self,
+        subjects: Sequence[bytes],
+        headers: Sequence[bytes],
+        bodies: Sequence[bytes],
+        window: int = WINDOW,
+        patience: float | None = None,
     ) -> list[Reply | None]:
         """Sends questions and takes one answer to each; None where none came in time.
 
-        `headers` and `bodies` have an item for each subject; an empty header block is none.
+        Args:
+            subjects: where the questions go.
+            headers: a block for each; an empty one is none.
+            bodies: one for each.
+            window: how many questions are open at a time.
+            patience: seconds without any answer until the rest is given up; None is the configuration's `timeout`.
 
         Raises:
             ConnectionLost: some questions may have been taken.
         """
         total = len(subjects)
+        seconds = self.config.timeout if patience is None else patience
         exchange = OneEach(total)
-        with self._exchange(exchange) as reply:
+        with self._exchange(exchange) as name:
             start = 0
             while start < total:
                 pieces: list[bytes] = []
                 size = 0
                 while start < total and len(pieces) < PIECE and size < PIECE_BYTES:
-                    header, body, to = headers[start], bodies[start], b"%b%d" % (reply, start)
+                    header, body, to = headers[start], bodies[start], self._reply(start, name)
                     if header:
                         pieces.append(protocol.hpub(subjects[start], to, header, body))
                     else:
@@ -113,14 +127,16 @@ class Link:
                     start += 1
                 await self._send(pieces)
                 exchange.asked = start
-                if not await exchange.wait(max(0, window - PIECE) if start < total else 0, self.config.timeout):
+                if not await exchange.wait(max(0, window - PIECE) if start < total else 0, seconds):
                     break
         return exchange.replies
 
     async def collect(
-        self, subjects: Sequence[bytes], bodies: Sequence[bytes], window: int = PIECE
+        self, subjects: Sequence[bytes], bodies: Sequence[bytes], patience: float, window: int = PIECE
     ) -> list[list[Reply]]:
         """Sends questions and takes several answers to each, the last of which is a status.
+
+        `patience` is how many seconds may pass without any answer.
 
         Raises:
             ConnectionLost, ReplyTimeout: not all have been answered.
@@ -128,30 +144,30 @@ class Link:
         total = len(subjects)
         exchange = SeveralEach(total)
         piece = max(1, window // 2)
-        with self._exchange(exchange) as reply:
+        with self._exchange(exchange) as name:
             for start in range(0, total, piece):
                 end = min(start + piece, total)
                 await self._send(
-                    [protocol.pub(subjects[i], b"%b%d" % (reply, i), bodies[i]) for i in range(start, end)]
+                    [protocol.pub(subjects[i], self._reply(i, name), bodies[i]) for i in range(start, end)]
                 )
                 exchange.asked = end
-                if not await exchange.wait(piece if end < total else 0, self.config.timeout):
-                    raise self._timeout()
+                if not await exchange.wait(piece if end < total else 0, patience):
+                    raise self._timeout(patience)
         return exchange.replies
 
-    async def request(self, subject: str, body: bytes, headers: bytes = b"") -> Reply:
+    async def request(self, subject: str, body: bytes, headers: bytes = b"", patience: float | None = None) -> Reply:
         """Asks one question.
 
         Raises:
             ConnectionLost, ReplyTimeout: there is no answer.
         """
-        (reply,) = await self.ask([subject.encode()], [headers], [body])
+        (reply,) = await self.ask([subject.encode()], [headers], [body], patience=patience)
         if reply is None:
-            raise self._timeout()
+            raise self._timeout(patience or self.config.timeout)
         return reply
 
-    async def deliver(self, subjects: Sequence[bytes], headers: bytes, payload: bytes) -> set[int]:
-        """Publishes one payload to many subjects; returns the indexes of those that nobody listens to.
+    async def deliver(self, prefix: bytes, subjects: Sequence[bytes], headers: bytes, payload: bytes) -> set[int]:
+        """Publishes one payload to many subjects that begin alike; returns the indexes of those nobody listens to.
 
         The server answers a message without a listener before it takes the next line of this connection. So a
         message to ourselves after the last one comes back when all such answers have.
@@ -160,19 +176,21 @@ class Link:
             ConnectionLost, ReplyTimeout: the server may have some of the messages and not others.
         """
         exchange = Unheard()
-        step = max(1, min(4_096, PIECE_BYTES // (len(payload) + 1)))
-        with self._exchange(exchange) as reply:
+        step = max(1, min(4_096, PIECE_BYTES // (len(headers) + len(payload) + 1)))
+        with self._exchange(exchange) as name:
+            same = protocol.SameToMany(prefix, name, headers, payload)
             for start in range(0, len(subjects), step):
-                await self._send(protocol.same_to_many(subjects[start : start + step], start, reply, headers, payload))
-            await self._send([protocol.pub(reply + Unheard.END, b"", b"")])
+                end = min(start + step, len(subjects))
+                await self._send([same.lines(subjects[start:end], self._indexes(start, end))])
+            await self._send([protocol.pub(b"%b.%b.%b" % (self._inbox, Unheard.END, name), b"", b"")])
             if not await exchange.wait(0, self.config.timeout):
-                raise self._timeout()
+                raise self._timeout(self.config.timeout)
         return exchange.indexes
 
     async def barrier(self) -> None:
         """Returns when the server has taken everything sent so far, subscriptions included."""
         await self.wire.written()
-        await self.deliver([], b"", b"")
+        await self.deliver(b"", [], b"", b"")
 
     async def listen(self, subject: str, sink: Sink) -> int:
         """Subscribes, and returns the subscription's id; await `barrier` before relying on it."""
@@ -185,13 +203,26 @@ class Link:
 
     @contextmanager
     def _exchange(self, exchange: Exchange) -> Iterator[bytes]:
-        """Registers an exchange; yields what the subjects of its answers begin with."""
+        """Registers an exchange; yields its number, with which the subjects of its answers end."""
         name = b"%d" % next(self._numbers)
         self._exchanges[name] = exchange
         try:
-            yield b"%b.%b." % (self._inbox, name)
+            yield name
         finally:
             del self._exchanges[name]
+
+    def _reply(self, index: int, name: bytes) -> bytes:
+        """Where the answer to a question comes in."""
+        return b"%b.%d.%b" % (self._inbox, index, name)
+
+    def _indexes(self, start: int, end: int) -> Sequence[bytes]:
+        """What stands between a subject and an exchange's number, of some indexes; made once."""
+        known = self._known_indexes
+        if end > _KNOWN_INDEXES:
+            return [b" %b.%d" % (self._inbox, i) for i in range(start, end)]
+        if end > len(known):
+            known += [b" %b.%d" % (self._inbox, i) for i in range(len(known), end)]
+        return known[start:end]
 
     async def _send(self, pieces: Sequence[bytes]) -> None:
         wire = self.wire
@@ -199,7 +230,7 @@ class Link:
         await wire.drained()
 
     def _answer(self, subject: bytes, data: bytes, headers: bytes | None) -> None:
-        name, _, index = subject[len(self._inbox) + 1 :].partition(b".")
+        index, _, name = subject[len(self._inbox) + 1 :].partition(b".")
         exchange = self._exchanges.get(name)
         if exchange is None:
             return
@@ -221,5 +252,5 @@ class Link:
         for callback in tuple(self.on_back):
             callback()
 
-    def _timeout(self) -> ReplyTimeout:
-        return ReplyTimeout(f"no answer from NATS for {self.config.timeout} s")
+    def _timeout(self, seconds: float) -> ReplyTimeout:
+        return ReplyTimeout(f"no answer from NATS for {seconds:g} s")

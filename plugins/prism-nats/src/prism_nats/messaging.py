@@ -75,12 +75,11 @@ class NatsMessaging(MessagingBackend):
         whoever listens there natively couldn't put it together.
         """
         link = self._link
-        subject_of = self._subjects.topic
         size, limit = len(publication.payload), link.max_payload
         headers = protocol.pack_headers(publication.headers)
         if len(headers) + size <= limit:
-            subjects = [subject_of(topic.kind, topic.name).encode() for topic in topics]
-            unheard = await link.deliver(subjects, headers, publication.payload)
+            subjects = self._subjects.topics([(topic.kind, topic.name) for topic in topics])
+            unheard = await link.deliver(self._subjects.topic_prefix, subjects, headers, publication.payload)
             outcomes: list[PublishOutcome] = [_SENT] * len(topics)
             for i in unheard:
                 outcomes[i] = _UNHEARD
@@ -106,8 +105,8 @@ class NatsMessaging(MessagingBackend):
                 f"server's max_payload of {link.max_payload:,}; send less, or raise max_payload"
             )
             return Failure(LimitExceeded(text))
-        subject = [self._subjects.topic(topic.kind, topic.name).encode()]
+        subject = self._subjects.topics([(topic.kind, topic.name)])
         for block, payload in parts.split(publication, link.max_payload):
-            if await link.deliver(subject, block, payload):
+            if await link.deliver(self._subjects.topic_prefix, subject, block, payload):
                 return _UNHEARD
         return _SENT

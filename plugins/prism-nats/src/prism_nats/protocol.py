@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from operator import add
 
 HEADER_LINE = b"NATS/1.0\r\n"
 _NO_RESPONDERS = b"NATS/1.0 503"
@@ -20,14 +21,27 @@ def hpub(subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> bytes:
     return b"HPUB %b %b %d %d\r\n%b%b\r\n" % (subject, reply, size, size + len(payload), headers, payload)
 
 
-def same_to_many(subjects: Sequence[bytes], first: int, reply: bytes, headers: bytes, payload: bytes) -> list[bytes]:
-    """One payload to many subjects, numbered from `first`; the answer to number i comes to `reply` followed by i."""
-    if headers:
+class SameToMany:
+    """One payload to many subjects that begin alike.
+
+    What differs from line to line stands between things that are the same. So lines are joined, not formatted one by
+    one: several times as fast.
+
+    Args:
+        prefix: what the subjects begin with.
+        reply: what the subjects of the answers end with.
+        headers, payload: as they go out.
+    """
+
+    def __init__(self, prefix: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
         size = len(headers)
-        tail = b" %d %d\r\n%b%b\r\n" % (size, size + len(payload), headers, payload)
-        return [b"HPUB %b %b%d%b" % (subject, reply, i, tail) for i, subject in enumerate(subjects, first)]
-    tail = b" %d\r\n%b\r\n" % (len(payload), payload)
-    return [b"PUB %b %b%d%b" % (subject, reply, i, tail) for i, subject in enumerate(subjects, first)]
+        sizes = b"%d %d" % (size, size + len(payload)) if headers else b"%d" % len(payload)
+        self._head = b"%b %b" % (b"HPUB" if headers else b"PUB", prefix)
+        self._tail = b".%b %b\r\n%b%b\r\n" % (reply, sizes, headers, payload)
+
+    def lines(self, subjects: Iterable[bytes], replies: Iterable[bytes]) -> bytes:
+        """The lines to some subjects (without the prefix); `replies` are what comes between subject and `reply`."""
+        return self._head + (self._tail + self._head).join(map(add, subjects, replies)) + self._tail
 
 
 def pack_headers(headers: Mapping[str, str]) -> bytes:

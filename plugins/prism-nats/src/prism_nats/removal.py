@@ -6,17 +6,28 @@ from collections.abc import Iterator, Sequence
 
 from prism_nats.answers import Ack, is_busy
 from prism_nats.attempts import Attempts
+from prism_nats.bodies import Bodies
 from prism_nats.controls import GONE, NEW, Control, Controls, Write, encode, is_changed
 from prism_nats.ledger import Ledger
 from prism_nats.ledgers import Ledgers, State
+from prism_nats.rooms import Rooms
 from prism_nats.streams import ROLLUP, Streams
 
 
 class Removal:
     """Creates queues, marks points in time, and deletes what is older than one."""
 
-    def __init__(self, streams: Streams, controls: Controls, ledgers: Ledgers) -> None:
+    def __init__(
+        self,
+        streams: Streams,
+        bodies: Bodies,
+        controls: Controls,
+        ledgers: Ledgers,
+        rooms: Rooms,
+    ) -> None:
         self._streams = streams
+        self._bodies = bodies
+        self._rooms = rooms
         self._controls = controls
         self._ledgers = ledgers
 
@@ -41,8 +52,10 @@ class Removal:
         await self._controls.write_all(queues, plan, before)
         if unfinished:
             subjects = [self._streams.subjects.messages(queue).encode() for queue in unfinished]
+            subjects += [self._streams.subjects.reference(queue, ">").encode() for queue in unfinished]
             starts = [self._controls.known[queue].start for queue in unfinished]
-            await self._streams.purge(self._streams.subjects.queue_stream, subjects, starts)
+            await self._streams.purge(self._streams.subjects.queue_stream, subjects, starts * 2)
+            self._bodies.removed()
         await self._drop_ledgers(leftovers)
 
     async def mark(self) -> int:
@@ -59,6 +72,7 @@ class Removal:
             subjects.ledger_stream, [subjects.ledger(queue).encode() for queue in queues], nothing
         )
         self._ledgers.forget(queues)
+        self._bodies.removed()
 
     async def delete_before(self, queues: Sequence[str], mark: int) -> None:
         """Removes queues that nobody has named since the mark, and from the others what they held before.
@@ -105,15 +119,18 @@ class Removal:
             [seq + 1 for _, seq in gone],
         )
         await self._drop_ledgers({queue: states[queue] for queue, _ in gone if states[queue].seq})
+        if gone:
+            self._bodies.removed()
 
     async def _void(self, queues: Sequence[str], mark: int) -> None:
         """Removes what queues held before the mark, as their control records say."""
         if not queues:
             return
         known = await self._controls.read(queues)
+        apart = await self._rooms.waiting_apart(queues) if await self._bodies.exist() else {}
 
         def edit(queue: str, ledger: Ledger) -> tuple[None, bool]:
-            ledger.void(mark, known[queue].again.keys() if queue in known else ())
+            ledger.void(mark, known[queue].again.keys() if queue in known else (), apart.get(queue, {}))
             return None, True
 
         for result in (await self._ledgers.change(queues, edit)).values():

@@ -11,7 +11,7 @@ from prism.slots.context import QueuePolicy
 from prism_nats.answers import Ack, Stored
 from prism_nats.attempts import Attempts
 from prism_nats.clock import ServerClock
-from prism_nats.envelope import dies_at
+from prism_nats.envelope import glance
 from prism_nats.ledger import Ledger, Waiting
 from prism_nats.ledgers import Ledgers, State
 from prism_nats.streams import Streams
@@ -45,7 +45,7 @@ class Rooms:
             more: dict[str, tuple[int, int]] = {}
             for (queue, (_, number)), page in zip(todo.items(), pages, strict=True):
                 found[queue] += page
-                alive = sum(dies_at(item.data, item.at) > now for item in page)
+                alive = sum(item.dies_at > now for item in as_waiting(page))
                 if page and page[-1].pending and alive < number:
                     more[queue] = (page[-1].seq + 1, number - alive)
             todo = more
@@ -54,6 +54,14 @@ class Rooms:
     async def all_waiting(self, ledgers: Mapping[str, Ledger], now: Micros) -> dict[str, list[Stored]]:
         """All that waits in each queue."""
         return await self.waiting({queue: (ledger.next, _ALL) for queue, ledger in ledgers.items()}, now)
+
+    async def waiting_apart(self, queues: Sequence[str]) -> dict[str, dict[int, str]]:
+        """By queue, the sequences of what waits with a payload that is stored apart, and the names of those."""
+        ledgers = {queue: Ledger.decode(state.data) for queue, state in (await self._ledgers.read(queues)).items()}
+        found = await self.all_waiting(ledgers, self._clock.now())
+        return {
+            queue: {item.seq: item.body for item in as_waiting(stored) if item.body} for queue, stored in found.items()
+        }
 
     async def complete(self, found: dict[str, list[Stored]], ledgers: Mapping[str, Ledger], now: Micros) -> None:
         """Reads on where a queue holds more than it may, so that the ledger can say what is dropped."""
@@ -90,4 +98,4 @@ class Rooms:
 
 def as_waiting(stored: Sequence[Stored]) -> list[Waiting]:
     """What a ledger needs to know of messages."""
-    return [Waiting(item.seq, dies_at(item.data, item.at)) for item in stored]
+    return [Waiting(item.seq, *glance(item.data, item.at)) for item in stored]

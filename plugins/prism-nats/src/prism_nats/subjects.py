@@ -5,6 +5,8 @@
     prism.{namespace}.queue                  the latest mark
     prism.{namespace}.queue.{identity}.c     the control record of a queue: that it exists, and since when
     prism.{namespace}.queue.{identity}.m     the messages of a queue
+    prism.{namespace}.queue.{identity}.b.{body}  that a message of the queue has its payload stored apart
+    prism.{namespace}.queue.~body.{body}.{i}     part of a payload stored apart, for all queues; no name has a ~
     prism.{namespace}.ledger.{identity}      what of a queue is leased, came back, was lost, was given up
     prism.{namespace}.ledger                 a record that is always there
 
@@ -16,6 +18,7 @@ upper-case hexadecimal digits. So no name has a dot, a wildcard or a space, two 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from hashlib import blake2b
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+", re.ASCII).fullmatch
@@ -42,12 +45,26 @@ class Subjects:
         self.root = f"{prefix}.{token(namespace)}"
         self.mark = f"{self.root}.queue"
         self.sentinel = f"{self.root}.ledger"
-        self._topics = {"identity": f"{self.root}.to.", "inbox": f"{self.root}.inbox."}
+        self._topics = {"identity": "to.", "inbox": "inbox."}
+        self.topic_prefix = f"{self.root}.".encode()
+        """What the subjects of all topics begin with."""
         self._slug = _stream_slug(f"{prefix}.{token(namespace)}")
 
     def topic(self, kind: str, name: str) -> str:
         """The subject of a topic; `kind` is a TopicKind."""
-        return self._topics[kind] + token(name)
+        return f"{self.root}.{self._topics[kind]}{token(name)}"
+
+    def topics(self, topics: Sequence[tuple[str, str]]) -> list[bytes]:
+        """The subjects of many topics (kind and name), without `topic_prefix`."""
+        kinds = {kind for kind, _ in topics}
+        if len(kinds) == 1:
+            first = self._topics[kinds.pop()]
+            names = [name for _, name in topics]
+            # A line break isn't plain, so names are plain if all of them together are.
+            if _PLAIN("".join(names)):
+                return (first + f"\n{first}".join(names)).encode().split(b"\n")
+            return [(first + token(name)).encode() for name in names]
+        return [(self._topics[kind] + token(name)).encode() for kind, name in topics]
 
     def control(self, queue: str) -> str:
         """The subject of a queue's control record."""
@@ -58,8 +75,20 @@ class Subjects:
         return f"{self.mark}.{token(queue)}.m"
 
     def all_of(self, queue: str) -> str:
-        """Control record and messages of a queue."""
+        """Control record, messages and references of a queue."""
         return f"{self.mark}.{token(queue)}.>"
+
+    def record_and_messages(self, queue: str) -> str:
+        """Control record and messages of a queue."""
+        return f"{self.mark}.{token(queue)}.*"
+
+    def reference(self, queue: str, body: str) -> str:
+        """The subject that says that a queue needs a body; `*` or `>` for the body are all of them."""
+        return f"{self.mark}.{token(queue)}.b.{body}"
+
+    def body(self, body: str, part: int | str) -> str:
+        """The subject of a part of a body; `*` or `>` for all."""
+        return f"{self.mark}.~body.{body}.{part}"
 
     def ledger(self, queue: str) -> str:
         """The subject of a queue's ledger."""

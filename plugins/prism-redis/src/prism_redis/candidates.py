@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from prism.filters.ast import And, Compare
 from prism.filters.compiled import CompiledFilter, compile_filter
 from prism.filters.record import Record
-from prism.model.identity import Registration, Target
-from prism.slots.registry import Projection, Query
+from prism.slots.registry import Projection, Query, RecordPage, ScanPage, TargetPage
 
 from prism_redis.reading import Member, Reader, after_identity, identities_of
-from prism_redis.records import identity_of, target_of, targets
+from prism_redis.records import identity_of, target_page
 from prism_redis.terms import Keys, Stretch, Test, Where, fields_of, predicate, read_terms, sources
 
 COLLECT: Final = 20_000
@@ -24,9 +23,6 @@ WALK: Final = 1_000
 """Records looked at in one step of a walk."""
 _EVERYONE: Final = Stretch(b"", b"\xff")
 _ORDER: Final = Where(None, (_EVERYONE,))
-
-Item = Any
-"""A Registration or a Target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,7 @@ class Step:
     `reached` is the last candidate looked at, matching or not.
     """
 
-    items: list[Item]
+    page: ScanPage
     last: bool
     reached: bytes
 
@@ -70,6 +66,7 @@ class PartScan:
         self._query = query
         self._source: Source | None = None
         self._full = query.projection is Projection.FULL or bool(query.sort)
+        self.nothing: ScanPage = RecordPage.empty() if self._full else TargetPage.empty()
         self._fields = {keys for node in query.conjuncts for keys in fields_of(node)}
         self._indexed = reader.has(self._fields)
         self._tests: list[Test] = [predicate(node) for node in query.conjuncts] if self._indexed else []
@@ -85,7 +82,7 @@ class PartScan:
             return Step(await self._checked(names), first + size >= len(source.names), names[-1] if names else b"")
         look, members = await self._reader.page(source.key, source.past(after), size)
         if not members:
-            return Step([], last=True, reached=b"")
+            return Step(self.nothing, last=True, reached=b"")
         if not source.decided:
             found = await self._checked(identities_of(members))
         elif self._full:
@@ -106,7 +103,7 @@ class PartScan:
         total, after, last = 0, None, False
         while not last:
             step = await self.step(after, WALK)
-            total, after, last = total + len(step.items), step.reached, step.last
+            total, after, last = total + len(step.page), step.reached, step.last
         return total
 
     async def _choose(self) -> Source:
@@ -163,26 +160,26 @@ class PartScan:
             pairs += [(key, stretch) for stretch in where.stretches]
         return pairs
 
-    async def _live_targets(self, members: list[Member], start: int, *, expired: bool) -> list[Item]:
+    async def _live_targets(self, members: list[Member], start: int, *, expired: bool) -> TargetPage:
         if expired:
             gone = await self._reader.expired(identities_of(members))
             members = [member for member in members if identity_of(member) not in gone]
-        return targets(members, start)
+        return target_page(members, start)
 
-    async def _completed(self, members: list[Member], revision: int) -> list[Item]:
+    async def _completed(self, members: list[Member], revision: int) -> RecordPage:
         """The registrations of entries that match; what was written since they were read is looked at again."""
         identities = identities_of(members)
         shot = await self._reader.snapshot(identities, documents=True)
-        found = shot.registrations()
-        if not self._query.conjuncts:
+        found = shot.records()
+        if not self._query.conjuncts or max(found.revisions, default=0) <= revision:
             return found
-        evaluate = compile_filter(And(self._query.conjuncts))
-        return [item for item in found if item.revision <= revision or evaluate.matches(as_record(item))]
+        still = set(matching(compile_filter(And(self._query.conjuncts)), found))
+        return found.chosen([i for i, written in enumerate(found.revisions) if written <= revision or i in still])
 
-    async def _checked(self, identities: list[bytes]) -> list[Item]:
+    async def _checked(self, identities: list[bytes]) -> ScanPage:
         """The live ones of some candidates for which the query holds, as of one moment."""
         if not identities:
-            return []
+            return self.nothing
         documents = self._full or not self._indexed
         shot = await self._reader.snapshot(identities, terms=bool(self._fields), documents=documents)
         names, tests = self._names(), self._tests
@@ -193,27 +190,25 @@ class PartScan:
             terms = read_terms(shot.terms[i], names) if names else {}
             if all(test(identity, terms) for test in tests):
                 chosen.append(i)
-        if documents:
-            found = shot.registrations(chosen)
-            if not self._indexed:
-                found = matching_items(compile_filter(And(self._query.conjuncts)), found)
-            return found if self._full else list(map(as_target, found))
-        return [target_of(identities[i], shot.heads[i] or b"") for i in chosen]
+        if not documents:
+            return shot.targets(chosen)
+        found = shot.records(chosen)
+        if not self._indexed:
+            found = found.chosen(matching(compile_filter(And(self._query.conjuncts)), found))
+        return found if self._full else found.target_page()
 
     def _names(self) -> dict[int, Keys]:
         return {number: keys for number, keys in self._reader.fields.names.items() if keys in self._fields}
 
 
-def as_record(item: Registration) -> Record:
-    """A registration as filters and sort orders see it."""
-    return Record(item.identity, orjson.loads(item.metadata_json), item.registered_at, item.updated_at, item.expires_at)
+def as_records(page: RecordPage) -> list[Record]:
+    """Registrations as filters and sort orders see them."""
+    documents = map(orjson.loads, page.metadata_json)
+    return list(map(Record, page.identities, documents, page.registered_at, page.updated_at, page.expires_at))
 
 
-def as_target(item: Registration) -> Target:
-    """The part of a registration that a multicast needs."""
-    return Target(item.identity, item.registration_id, item.address)
-
-
-def matching_items(evaluate: CompiledFilter, items: list[Registration]) -> list[Registration]:
-    """Those for which a filter holds."""
-    return [item for item in items if evaluate.matches(as_record(item))]
+def matching(evaluate: CompiledFilter, page: RecordPage) -> list[int]:
+    """The positions of those for which a filter holds."""
+    if evaluate.metadata_only:
+        return evaluate.documents([orjson.loads(data) for data in page.metadata_json])
+    return [i for i, record in enumerate(as_records(page)) if evaluate.matches(record)]

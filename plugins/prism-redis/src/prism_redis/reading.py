@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from prism.model.identity import Registration
+from prism.model.pages import RecordPage, TargetPage
 
 from prism_redis.errors import raise_errors
 from prism_redis.fields import Fields, FieldsChanged
 from prism_redis.keys import Partition
-from prism_redis.records import identity_of, live_registrations, moment, registration
+from prism_redis.records import identity_of, live_records, moment, registration, target_page_of
 from prism_redis.scripts import script
 from prism_redis.servers import Servers
 from prism_redis.terms import Keys, Stretch, Where
@@ -44,17 +45,21 @@ class Snapshot:
     terms: list[bytes | None]
     documents: list[bytes | None]
 
-    def registrations(self, positions: Sequence[int] | None = None) -> list[Registration]:
-        """The live ones as registrations; of some positions, or of all. Needs the metadata."""
+    def records(self, positions: Sequence[int] | None = None) -> RecordPage:
+        """The live ones of some positions, or of all. Needs the metadata."""
         if positions is None:
-            return live_registrations(self.identities, self.heads, self.documents, self.expiries, self.now)
-        return live_registrations(
+            return live_records(self.identities, self.heads, self.documents, self.expiries, self.now)
+        return live_records(
             [self.identities[i] for i in positions],
             [self.heads[i] for i in positions],
             [self.documents[i] for i in positions],
             [self.expiries[i] for i in positions],
             self.now,
         )
+
+    def targets(self, positions: Sequence[int]) -> TargetPage:
+        """The targets of some positions, which are live."""
+        return target_page_of([self.identities[i] for i in positions], [self.heads[i] or b"" for i in positions])
 
     def is_live(self, i: int) -> bool:
         """Whether a record is there and hasn't expired."""

@@ -9,6 +9,7 @@ import orjson
 from prism.model.errors import InvalidArgument, InvalidMetadata, PrismError, Violation
 from prism.model.identity import Registration, Target
 from prism.model.json import Document
+from prism.model.pages import RecordPage, TargetPage
 from prism.slots.registry import (
     Absent,
     AtRevision,
@@ -155,16 +156,15 @@ def registration(identity: str, head: bytes, document: bytes, expiry: bytes | No
     )
 
 
-def live_registrations(
+def live_records(
     identities: Sequence[bytes],
     heads: Sequence[bytes | None],
     documents: Sequence[bytes | None],
     expiries: Sequence[bytes | None],
     now: int,
-) -> list[Registration]:
+) -> RecordPage:
     """The registrations of records that are there and live. In one loop: a page has thousands."""
-    found: list[Registration] = []
-    add, names = found.append, _Decoded()
+    found: list[tuple[bytes, list[bytes], bytes, int | None]] = []
     for identity, head, document, expiry in zip(identities, heads, documents, expiries, strict=True):
         if head is None or document is None:
             continue
@@ -173,21 +173,28 @@ def live_registrations(
             expires_at = int(expiry) if expiry.isdigit() else moment(expiry)
             if expires_at is not None and expires_at <= now:
                 continue
-        registration_id, address, owner, revision, registered, updated = head.split(b"\0")
-        add(
-            Registration(
-                identity.decode(),
-                document,
-                registration_id.decode(),
-                int(revision),
-                int(registered),
-                int(updated),
-                expires_at,
-                names[address],
-                names[owner],
-            )
-        )
-    return found
+        found.append((identity, head.split(b"\0"), document, expires_at))
+    if not found:
+        return RecordPage.empty()
+    names, parts, metadata_json, expires = zip(*found, strict=True)
+    registration_ids, addresses, owners, revisions, registered, updated = zip(*parts, strict=True)
+    shared = _Decoded()
+    return RecordPage(
+        decoded(names),
+        metadata_json,
+        decoded(registration_ids),
+        list(map(int, revisions)),
+        list(map(int, registered)),
+        list(map(int, updated)),
+        expires,
+        [shared[address] for address in addresses],
+        [shared[owner] for owner in owners],
+    )
+
+
+def decoded(texts: Sequence[bytes]) -> list[str]:
+    """UTF-8 texts without U+0000, decoded in one go."""
+    return b"\0".join(texts).decode().split("\0") if texts else []
 
 
 class _Decoded(dict[bytes, str]):
@@ -205,15 +212,20 @@ def moment(score: bytes | None) -> int | None:
     return int(score) if score.isdigit() else int(float(score))
 
 
-def targets(members: Sequence[bytes], start: int) -> list[Target]:
+def target_page(members: Sequence[bytes], start: int) -> TargetPage:
     """The targets that entries of the order or of one value are of; `start` is the length of the value."""
-    return [Target(*member[start:].decode().split("\0")) for member in members]
+    if not members:
+        return TargetPage.empty()
+    texts = b"\0".join([member[start:] for member in members] if start else members).decode().split("\0")
+    if len(texts) != 3 * len(members):
+        raise ValueError(f"{len(members):,} entries of the order or of an index have {len(texts):,} parts, not 3 each")
+    return TargetPage(texts[::3], texts[1::3], texts[2::3])
 
 
-def target_of(identity: bytes, head: bytes) -> Target:
-    """The target of a record."""
-    registration_id, address, _ = head.split(b"\0", 2)
-    return Target(identity.decode(), registration_id.decode(), address.decode())
+def target_page_of(identities: Sequence[bytes], heads: Sequence[bytes]) -> TargetPage:
+    """The targets of records."""
+    parts = [head.split(b"\0", 2) for head in heads]
+    return TargetPage(decoded(identities), decoded([part[0] for part in parts]), decoded([part[1] for part in parts]))
 
 
 def identity_of(member: bytes) -> bytes:

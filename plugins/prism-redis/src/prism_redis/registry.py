@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from prism.filters.ast import Node, Support
 from prism.model.errors import InvalidConfig, PrismError, Unavailable, Violation
-from prism.model.identity import Registration, Target
+from prism.model.identity import Registration
 from prism.slots.context import Failure
 from prism.slots.registry import (
     DeleteOutcome,
@@ -17,6 +17,7 @@ from prism.slots.registry import (
     RegistryBackend,
     Renewal,
     RenewOutcome,
+    ScanPage,
     SetOutcome,
     Write,
 )
@@ -151,7 +152,7 @@ class RedisRegistry(RedisSlot, RegistryBackend):
         """EXACT for what indexes and identities decide, UNSUPPORTED for the rest."""
         return [Support.EXACT if answerable(node, self._indexed) else Support.UNSUPPORTED for node in conjuncts]
 
-    async def scan(self, query: Query) -> AsyncIterator[Sequence[Registration] | Sequence[Target]]:
+    async def scan(self, query: Query) -> AsyncIterator[ScanPage]:
         """The matching live records in pages; see `scanning`."""
         for _ in range(_FIELD_CHANGES):
             try:

@@ -9,13 +9,12 @@ from typing import Any, Final
 from prism.filters.ast import And
 from prism.filters.compiled import compile_filter
 from prism.filters.sorting import seek_key, sort_key
-from prism.slots.registry import Projection, Query
+from prism.slots.registry import Projection, Query, RecordPage, ScanPage, TargetPage
 
-from prism_redis.candidates import WALK, Item, PartScan, as_record, as_target, matching_items
+from prism_redis.candidates import WALK, PartScan, as_records, matching
 from prism_redis.concurrency import together
 from prism_redis.keys import grouped
 from prism_redis.reading import Reader
-from prism_redis.records import target_of
 
 LEAST: Final = 16
 """Records read of a partition in one step, at least."""
@@ -29,7 +28,7 @@ class Scan:
         self._query = query
         self._again = Again(readers, query)
 
-    async def pages(self) -> AsyncIterator[list[Item]]:
+    async def pages(self) -> AsyncIterator[ScanPage]:
         """The matching live records in pages that are never empty, in the query's order.
 
         What is left over of a step is looked at again after each page: its reader may have taken a while.
@@ -38,15 +37,15 @@ class Scan:
         if left is not None and left <= 0:
             return
         async for step in self._sorted() if self._query.sort else self._by_identity():
-            items = step
-            while items:
+            rest = step
+            while rest:
                 wanted = size if left is None else min(size, left)
-                page, items = items[:wanted], items[wanted:]
+                page, rest = rest.part(0, wanted), rest.part(wanted)
                 yield page
                 left = None if left is None else left - len(page)
                 if left == 0:
                     return
-                items = await self._again.matching([item.identity for item in items])
+                rest = await self._again.matching(rest.identities)
 
     async def count(self) -> int:
         """How many live records match."""
@@ -56,7 +55,7 @@ class Scan:
     def _size(self) -> int:
         return max(1, self._query.page_size)
 
-    async def _by_identity(self) -> AsyncIterator[list[Item]]:
+    async def _by_identity(self) -> AsyncIterator[ScanPage]:
         """What all partitions find up to where each of them has looked; then on from there.
 
         What some have found beyond that is read again: so nothing grows old while a page is read, and little is
@@ -69,19 +68,14 @@ class Scan:
         while parts:
             steps = await together(part.step(after, ahead) for part in parts)
             after = min((step.reached for step in steps if not step.last), default=None)
-            found = [item for step in steps for item in step.items]
-            if after is not None:
-                bound = after.decode()
-                found = [item for item in found if item.identity <= bound]
-            if len(parts) > 1:
-                found.sort(key=_identity)
-            yield found
+            found = joined([step.page for step in steps])
+            yield found if len(parts) == 1 else _in_order(found, None if after is None else after.decode())
             if after is None:
                 return
             # Few hits: look further ahead. Many: what is more than a page would have to be read again.
             ahead = least if len(found) * 2 >= size else min(2 * ahead, max(least, WALK))
 
-    async def _sorted(self) -> AsyncIterator[list[Item]]:
+    async def _sorted(self) -> AsyncIterator[ScanPage]:
         """Orders all that matches by its sort key, keeping key and identity alone, and reads it again in pages."""
         query, comparable = self._query, sort_key(self._query.sort)
         after = None if query.after is None else seek_key(query.sort, query.after.values, query.after.identity)
@@ -91,7 +85,8 @@ class Scan:
             while not last:
                 step = await part.step(after_name, WALK)
                 after_name, last = step.reached, step.last
-                keys = map(comparable, map(as_record, step.items))
+                assert isinstance(step.page, RecordPage)
+                keys = map(comparable, as_records(step.page))
                 keyed += keys if after is None else [key for key in keys if key > after]
                 if query.limit is not None and len(keyed) > 2 * query.limit + WALK:
                     keyed = heapq.nsmallest(query.limit, keyed)
@@ -107,31 +102,40 @@ class Again:
     def __init__(self, readers: Sequence[Reader], query: Query) -> None:
         self._readers = readers
         self._targets = query.projection is Projection.TARGETS
+        self._nothing: ScanPage = TargetPage.empty() if self._targets else RecordPage.empty()
         self._filter = compile_filter(And(query.conjuncts)) if query.conjuncts else None
 
-    async def matching(self, names: Sequence[str]) -> list[Item]:
+    async def matching(self, names: Sequence[str]) -> ScanPage:
         """The records of these identities, in their order."""
         if not names:
-            return []
+            return self._nothing
         groups = grouped(names, len(self._readers))
         parts = await together(
             self._read(self._readers[number], [names[i] for i in positions]) for number, positions in groups.items()
         )
-        found = {item.identity: item for part in parts for item in part}
-        return [found[name] for name in names if name in found]
+        found = joined(parts)
+        places = {identity: i for i, identity in enumerate(found.identities)}
+        return found.chosen([places[name] for name in names if name in places])
 
-    async def _read(self, reader: Reader, names: Sequence[str]) -> list[Item]:
+    async def _read(self, reader: Reader, names: Sequence[str]) -> ScanPage:
         identities = [name.encode() for name in names]
         documents = not self._targets or self._filter is not None
         shot = await reader.snapshot(identities, documents=documents)
         if not documents:
-            live = [i for i in range(len(identities)) if shot.is_live(i)]
-            return [target_of(identities[i], shot.heads[i] or b"") for i in live]
-        found = shot.registrations()
+            return shot.targets([i for i in range(len(identities)) if shot.is_live(i)])
+        found = shot.records()
         if self._filter is not None:
-            found = matching_items(self._filter, found)
-        return list(map(as_target, found)) if self._targets else found
+            found = found.chosen(matching(self._filter, found))
+        return found.target_page() if self._targets else found
 
 
-def _identity(item: Item) -> str:
-    return str(item.identity)
+def joined(pages: Sequence[ScanPage]) -> ScanPage:
+    """The rows of pages of one kind, of which there is at least one."""
+    return pages[0].joined(pages)  # type: ignore[arg-type]
+
+
+def _in_order(page: ScanPage, bound: str | None) -> ScanPage:
+    """The rows by identity, those up to a bound only."""
+    identities = page.identities
+    places = range(len(page)) if bound is None else [i for i, name in enumerate(identities) if name <= bound]
+    return page.chosen(sorted(places, key=identities.__getitem__))

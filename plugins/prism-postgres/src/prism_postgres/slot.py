@@ -1,0 +1,109 @@
+"""What the three slots have in common: a shared database, tables that are there, errors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+from prism.model.errors import InternalError
+from prism.plugins.spec import Capability, SlotSpec
+from prism.slots.context import Backend, Code, SlotContext
+
+from prism_postgres.config import PostgresConfig
+from prism_postgres.errors import classify
+from prism_postgres.migrations import NAMESPACES, Module, in_schema, migrate, require, require_server
+from prism_postgres.pool import Database, borrow, give_back
+
+_NUMBER: Final = "SELECT number FROM __schema__.namespaces WHERE name = $1"
+_NEW_NUMBER: Final = "INSERT INTO __schema__.namespaces (name) VALUES ($1) ON CONFLICT DO NOTHING"
+
+logger = logging.getLogger("prism.postgres")
+
+
+class PostgresSlot(Backend):
+    """One slot of one namespace. `modules` are the tables it needs besides the namespaces' numbers."""
+
+    spec: ClassVar[SlotSpec]
+    modules: ClassVar[Sequence[Module]]
+
+    def __init__(self, config: PostgresConfig, context: SlotContext) -> None:
+        self._config = config
+        self._context = context
+        self._borrowed: Database | None = None
+        self._number = 0
+        self._capabilities = self.spec.capabilities
+
+    @property
+    def _database(self) -> Database:
+        if self._borrowed is None:
+            raise InternalError(f"{type(self).__name__} is not open; await open() first and don't use it after close()")
+        return self._borrowed
+
+    def _sql(self, text: str) -> str:
+        """A statement whose `__schema__` is the schema that holds our tables."""
+        return in_schema(text, self._config.db_schema)
+
+    async def open(self) -> None:
+        """Connects, checks the server and the tables (makes them, with `auto_migrate`), and learns our number.
+
+        Raises InvalidConfig for a server that is too old, and for tables that are missing, or newer than this code.
+        """
+        if self._borrowed is None:
+            self._borrowed = await borrow(self._config)
+        await require_server(self._database)
+        modules = (NAMESPACES, *self.modules)
+        if self._config.auto_migrate:
+            await migrate(self._database, self._config.db_schema, modules)
+        else:
+            await require(self._database, self._config.db_schema, modules)
+        self._number = await namespace_number(self._database, self._config.db_schema, self._context.namespace)
+        self._capabilities = await self._found_capabilities()
+
+    async def close(self) -> None:
+        """Gives the database back; the last slot that uses it ends its connections."""
+        borrowed, self._borrowed = self._borrowed, None
+        if borrowed is not None:
+            await give_back(borrowed)
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What the plugin declares; DURABLE only where a commit waits for the disk."""
+        return self._capabilities
+
+    async def check(self) -> None:
+        """Reads our row."""
+        sql = self._sql("SELECT name FROM __schema__.namespaces WHERE number = $1")
+        await self._database.fetch(sql, self._number, harmless=True)
+
+    def classify(self, error: Exception) -> Code | None:
+        """Says what an exception of ours or of asyncpg means."""
+        return classify(error)
+
+    async def _found_capabilities(self) -> frozenset[Capability]:
+        declared = self.spec.capabilities
+        if Capability.DURABLE not in declared:
+            return declared
+        row = await self._database.fetch_row(
+            "SELECT current_setting('synchronous_commit') AS commits, current_setting('fsync') AS fsync", harmless=True
+        )
+        assert row is not None
+        if row["fsync"] == "off":
+            logger.warning("the PostgreSQL server runs with fsync=off: a crash of its machine loses data")
+        if row["commits"] != "off":
+            return declared
+        logger.info(
+            "%s of namespace %r is not durable: synchronous_commit is off", self.spec.slot, self._context.namespace
+        )
+        return declared - {Capability.DURABLE}
+
+
+async def namespace_number(database: Database, schema: str, name: str) -> int:
+    """The number that stands for a namespace, a new one for a new namespace."""
+    row = await database.fetch_row(in_schema(_NUMBER, schema), name, harmless=True)
+    if row is None:
+        await database.fetch(in_schema(_NEW_NUMBER, schema), name, harmless=True)
+        row = await database.fetch_row(in_schema(_NUMBER, schema), name, harmless=True)
+    assert row is not None
+    number: int = row["number"]
+    return number

@@ -1,0 +1,5 @@
+-- The numbers that stand for namespaces in every other table.
+CREATE TABLE __schema__.namespaces (
+    number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text COLLATE "C" NOT NULL UNIQUE
+);
