@@ -90,16 +90,27 @@ class Link:
         return self.wire.max_payload
 
     async def ask(
-        self, subjects: Sequence[bytes], headers: Sequence[bytes], bodies: Sequence[bytes], window: int = WINDOW
+        self,
+        subjects: Sequence[bytes],
+        headers: Sequence[bytes],
+        bodies: Sequence[bytes],
+        window: int = WINDOW,
+        patience: float | None = None,
     ) -> list[Reply | None]:
         """Sends questions and takes one answer to each; None where none came in time.
 
-        `headers` and `bodies` have an item for each subject; an empty header block is none.
+        Args:
+            subjects: where the questions go.
+            headers: a block for each; an empty one is none.
+            bodies: one for each.
+            window: how many questions are open at a time.
+            patience: seconds without any answer until the rest is given up; None is the configuration's `timeout`.
 
         Raises:
             ConnectionLost: some questions may have been taken.
         """
         total = len(subjects)
+        seconds = self.config.timeout if patience is None else patience
         exchange = OneEach(total)
         with self._exchange(exchange) as name:
             start = 0
@@ -116,14 +127,16 @@ class Link:
                     start += 1
                 await self._send(pieces)
                 exchange.asked = start
-                if not await exchange.wait(max(0, window - PIECE) if start < total else 0, self.config.timeout):
+                if not await exchange.wait(max(0, window - PIECE) if start < total else 0, seconds):
                     break
         return exchange.replies
 
     async def collect(
-        self, subjects: Sequence[bytes], bodies: Sequence[bytes], window: int = PIECE
+        self, subjects: Sequence[bytes], bodies: Sequence[bytes], patience: float, window: int = PIECE
     ) -> list[list[Reply]]:
         """Sends questions and takes several answers to each, the last of which is a status.
+
+        `patience` is how many seconds may pass without any answer.
 
         Raises:
             ConnectionLost, ReplyTimeout: not all have been answered.
@@ -138,19 +151,19 @@ class Link:
                     [protocol.pub(subjects[i], self._reply(i, name), bodies[i]) for i in range(start, end)]
                 )
                 exchange.asked = end
-                if not await exchange.wait(piece if end < total else 0, self.config.timeout):
-                    raise self._timeout()
+                if not await exchange.wait(piece if end < total else 0, patience):
+                    raise self._timeout(patience)
         return exchange.replies
 
-    async def request(self, subject: str, body: bytes, headers: bytes = b"") -> Reply:
+    async def request(self, subject: str, body: bytes, headers: bytes = b"", patience: float | None = None) -> Reply:
         """Asks one question.
 
         Raises:
             ConnectionLost, ReplyTimeout: there is no answer.
         """
-        (reply,) = await self.ask([subject.encode()], [headers], [body])
+        (reply,) = await self.ask([subject.encode()], [headers], [body], patience=patience)
         if reply is None:
-            raise self._timeout()
+            raise self._timeout(patience or self.config.timeout)
         return reply
 
     async def deliver(self, prefix: bytes, subjects: Sequence[bytes], headers: bytes, payload: bytes) -> set[int]:
@@ -171,7 +184,7 @@ class Link:
                 await self._send([same.lines(subjects[start:end], self._indexes(start, end))])
             await self._send([protocol.pub(b"%b.%b.%b" % (self._inbox, Unheard.END, name), b"", b"")])
             if not await exchange.wait(0, self.config.timeout):
-                raise self._timeout()
+                raise self._timeout(self.config.timeout)
         return exchange.indexes
 
     async def barrier(self) -> None:
@@ -239,5 +252,5 @@ class Link:
         for callback in tuple(self.on_back):
             callback()
 
-    def _timeout(self) -> ReplyTimeout:
-        return ReplyTimeout(f"no answer from NATS for {self.config.timeout} s")
+    def _timeout(self, seconds: float) -> ReplyTimeout:
+        return ReplyTimeout(f"no answer from NATS for {seconds:g} s")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from prism.filters.ast import Node, Support
 from prism.model.errors import PrismError
-from prism.model.identity import Registration, Target
+from prism.model.identity import Registration
 from prism.slots.context import Failure
 from prism.slots.registry import (
     DeleteOutcome,
@@ -19,12 +19,14 @@ from prism.slots.registry import (
     Renewal,
     Renewed,
     RenewOutcome,
+    ScanPage,
     SetOutcome,
     Write,
 )
 
 from prism_postgres.errors import failure
 from prism_postgres.indexes import Indexed, wanted
+from prism_postgres.indexing import build
 from prism_postgres.migrations import Module
 from prism_postgres.plugin import REGISTRY
 from prism_postgres.predicates import support
@@ -84,6 +86,12 @@ class PostgresRegistry(PostgresSlot, RegistryBackend):
         self._indexes = wanted(config.indexes, context.indexes)
         self._indexed = Indexed.of(self._indexes)
 
+    async def open(self) -> None:
+        """Connects and checks; makes tables and indexes that are missing, with `auto_migrate`."""
+        await super().open()
+        if self._config.auto_migrate:
+            await build(self._database, self._config.db_schema, self._number, self._indexes)
+
     async def set(self, writes: Sequence[Write]) -> list[SetOutcome]:
         """Stores registrations, up to 2,500 or 4 MiB of metadata in one statement."""
         outcomes: list[Any] = [None] * len(writes)
@@ -119,7 +127,7 @@ class PostgresRegistry(PostgresSlot, RegistryBackend):
         """EXACT for nearly everything, INEXACT for distances and beginnings of patterns."""
         return [support(node) for node in conjuncts]
 
-    async def scan(self, query: Query) -> AsyncIterator[Sequence[Registration] | Sequence[Target]]:
+    async def scan(self, query: Query) -> AsyncIterator[ScanPage]:
         """The matching live records in pages; see `scanning`."""
         async for page in Scan(self._database, self._where, query).pages():
             yield page
