@@ -40,7 +40,7 @@ class Slots:
 
 
 def _config(server: Server, options: dict[str, Any]) -> NatsConfig:
-    return NatsConfig(servers=tuple(server.url.split(",")), subject_prefix=server.scope, **options)
+    return NatsConfig.model_validate({"servers": server.url.split(","), "subject_prefix": server.scope, **options})
 
 
 @pytest_asyncio.fixture

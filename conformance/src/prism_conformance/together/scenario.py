@@ -103,7 +103,10 @@ async def at_most_once_reaches_exactly_those_that_match(house: House, kitchen: I
     assert (result.target_count, result.delivered_count) == (3, 1)
     fence = await house.a.multicast({"kind": "person"}, "fence", timeout=5)
     assert _statuses(fence) == {"kitchen": Status.DELIVERED, "attic": Status.DELIVERED}
-    assert [(m.text, m.id) for m in await _next(kitchen, 2)] == [("now", result.message_id), ("fence", fence.message_id)]
+    assert [(m.text, m.id) for m in await _next(kitchen, 2)] == [
+        ("now", result.message_id),
+        ("fence", fence.message_id),
+    ]
     assert [m.text for m in await _next(attic, 1)] == ["fence"], "a message reached somebody outside its filter"
 
 
@@ -140,7 +143,9 @@ async def who_was_away_gets_it_on_return(house: House) -> None:
 async def repeated_message_is_stored_once(house: House, kitchen: Inbox) -> None:
     """A multicast that is sent again under its id, through either proxy, reaches each identity once."""
     for registry in (house.a, house.b):
-        await registry.multicast({"$identity": "kitchen"}, "twice", delivery="at-least-once", timeout=0, message_id="m1")
+        await registry.multicast(
+            {"$identity": "kitchen"}, "twice", delivery="at-least-once", timeout=0, message_id="m1"
+        )
     await house.a.multicast({"$identity": "kitchen"}, "fence", delivery="at-least-once", timeout=0)
     got = []
     while not got or got[-1].text != "fence":

@@ -42,6 +42,7 @@ class NatsSubscription(Subscription):
                     self._ids[topic] = await self._link.listen(subject, self._sink(topic))
                     added.append(topic)
             await self._link.barrier()
+            self._link.check_listening(self._subjects.topic(topic.kind, topic.name) for topic in added)
         except BaseException:
             await self._leave(added)
             raise
