@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from prism_conformance import RegistryContract
+from prism_conformance.checks import checks_of
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "template"
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
@@ -52,9 +54,13 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_built_and_installed_template_passes_the_suite(installed: Path) -> None:
-    done = run(installed, "pytest", "-q", "-p", "no:cacheprovider", "-k", "not REG-240 and not FIL-02")
+    left_out = ("REG-240", "FIL-02")  # long; the plugins in this repository run them
+    asked = " and ".join(f"not {id_}" for id_ in left_out)
+    done = run(installed, "pytest", "-q", "-p", "no:cacheprovider", "-k", asked)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "TestSqliteRegistry (sqlite): 96 checks, 96 passed, 0 failed" in done.stdout
+    due = sum(not check.id.startswith(left_out) for check in checks_of(RegistryContract).values())
+    assert due > 90
+    assert f"TestSqliteRegistry (sqlite): {due} checks, {due} passed, 0 failed" in done.stdout
 
 
 def test_command_runs_the_suite_on_the_installed_template(installed: Path, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def start(kind: str, *, durable: bool = False, config: Mapping[str, str] | None 
         StartFailed: it does not come up; ends with its log.
         ServerError: there is no such kind.
     """
-    return _launch(find(kind), Settings(durable, dict(config or {})))
+    return start_recipe(find(kind), Settings(durable, dict(config or {})))
 
 
 def shared(kind: str, *, durable: bool = False, config: Mapping[str, str] | None = None) -> Server:
@@ -59,7 +59,7 @@ _known_lock = threading.Lock()
 
 
 def _started_for_all(recipe: Recipe, settings: Settings, path: Path) -> Server:
-    own = _launch(recipe, settings)
+    own = start_recipe(recipe, settings)
     if own._control is None:
         raise AssertionError("a launched server is controlled by its launcher")
     own._control.give_to_run()
@@ -79,11 +79,12 @@ def _recorded(path: Path) -> Server | None:
     if not path.exists():
         return None
     record = json.loads(path.read_text())
-    nodes = tuple(Node(**{**node, "log": Path(node["log"])}) for node in record["nodes"])
+    nodes = tuple(Node(**{**node, "log": Path(node["log"]), "ports": tuple(node["ports"])}) for node in record["nodes"])
     return Server(record["kind"], record["url"], nodes)
 
 
-def _launch(recipe: Recipe, settings: Settings) -> Server:
+def start_recipe(recipe: Recipe, settings: Settings) -> Server:
+    """As `start`, of a kind that isn't in the catalog."""
     installed = recipe.install()
     lease = Run.current().lease()
     try:
@@ -103,6 +104,7 @@ def _launch(recipe: Recipe, settings: Settings) -> Server:
         lease.close()
         raise
     nodes = tuple(
-        Node(place.name, "127.0.0.1", place.ports[0], recipe.url([place], settings), log_of(place)) for place in places
+        Node(place.name, "127.0.0.1", place.ports[0], recipe.url([place], settings), log_of(place), place.ports)
+        for place in places
     )
     return Server(recipe.kind, recipe.url(places, settings), nodes, _control=control)

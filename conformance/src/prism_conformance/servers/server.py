@@ -23,6 +23,7 @@ class Node:
         port: the port for clients; the same for the server's whole life, restarts included.
         url: what a client library connects to.
         log: the file that its output goes to.
+        ports: all its ports, the one for clients first.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Node:
     port: int
     url: str
     log: Path
+    ports: tuple[int, ...]
 
 
 def _fresh_scope() -> str:

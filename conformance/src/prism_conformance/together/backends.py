@@ -23,13 +23,14 @@ class Backend:
     Args:
         type: its name in configurations.
         servers: the kinds of server it runs on, the usual one first; none where it needs none.
-        options: its options for one of them, under a name that nobody else in the run uses.
+        options: its options for one of them at a URL (the server's own, or that of what stands in front of it), under a
+            name that nobody else in the run uses.
         faults: entries of the server's own configuration with which what it acknowledged survives a crash.
     """
 
     type: str
     servers: tuple[str, ...]
-    options: Callable[[Server], Options]
+    options: Callable[[Server, str], Options]
     faults: Mapping[str, str]
 
     def fills(self, slot: SlotKind) -> bool:
@@ -37,13 +38,13 @@ class Backend:
         return slot in load(self.type).slots
 
 
-def _redis(server: Server) -> Options:
+def _redis(server: Server, url: str) -> Options:
     cluster = {"cluster": True} if server.kind.endswith("_cluster") else {}
-    return {"url": server.url, "key_prefix": server.scope, **cluster}
+    return {"url": url, "key_prefix": server.scope, **cluster}
 
 
-def _nats(server: Server) -> Options:
-    return {"servers": server.url.split(","), "subject_prefix": server.scope}
+def _nats(server: Server, url: str) -> Options:
+    return {"servers": url.split(","), "subject_prefix": server.scope}
 
 
 _ALL = (
@@ -64,5 +65,6 @@ async def shared_options(types: set[str]) -> dict[str, Options]:
     options: dict[str, Options] = {}
     for name in sorted(types & BACKENDS.keys()):
         backend = BACKENDS[name]
-        options[name] = backend.options(await asyncio.to_thread(shared, backend.servers[0]))
+        server = await asyncio.to_thread(shared, backend.servers[0])
+        options[name] = backend.options(server, server.url)
     return options

@@ -51,15 +51,16 @@ def configuration(mix: Mix, options: Mapping[str, Options], **namespace: Any) ->
     Args:
         mix: the types.
         options: each type's; slots of one type get the same.
-        namespace: what else the namespace says.
+        namespace: what else the namespace says; `queues` goes into the durability slot.
     """
+    queues = namespace.pop("queues", {})
 
     def slot(type_: str) -> Options:
         return {"type": type_, **options.get(type_, {})}
 
     slots = {"registry": slot(mix.registry), "messaging": slot(mix.messaging)}
     if mix.durability is not None:
-        slots["durability"] = slot(mix.durability)
+        slots["durability"] = {**slot(mix.durability), **queues}
     return {"namespaces": [{"name": NAMESPACE, "backend_slots": slots, **namespace}]}
 
 

@@ -1,0 +1,264 @@
+"""The log behind the durability slot: calls are written, everything is read and applied, answers are handed out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+from prism.slots.context import SlotContext
+
+from prism_kafka import snapshots, topics
+from prism_kafka.config import KafkaConfig
+from prism_kafka.errors import Behind, NoAnswer, NotConnected
+from prism_kafka.fetching import BEGINNING, END, Record, offsets
+from prism_kafka.machine.commands import Kind, Malformed, encode
+from prism_kafka.machine.policy import Policy
+from prism_kafka.machine.snapshot import oldest_payload, pieces
+from prism_kafka.naming import Part
+from prism_kafka.payloads import Payloads
+from prism_kafka.plugin import DURABILITY
+from prism_kafka.replica import Replica
+from prism_kafka.slot import KafkaSlot
+
+logger = logging.getLogger(__name__)
+
+SNAPSHOT_PIECE: Final = 256 * 1024
+"""Bytes of a snapshot in one record."""
+_RECORD_SHARE: Final = 4
+"""Which part of the largest record the names in it may take, so that the payload has room too."""
+_YIELD_EVERY: Final = 50
+"""Records that are applied between two turns of the event loop."""
+_PASSING: Final = (KafkaError, NoAnswer, NotConnected, Behind)
+
+T = TypeVar("T")
+
+
+class Journal(KafkaSlot):
+    """One replica of each partition's state, kept up by one tail."""
+
+    spec = DURABILITY
+    wait = 0.5
+
+    def __init__(self, config: KafkaConfig, context: SlotContext) -> None:
+        super().__init__(config, context)
+        self._log = self._topic(Part.LOG)
+        self._snapshots = self._topic(Part.SNAPSHOTS)
+        self._issuer = secrets.token_hex(8)
+        self._policy = Policy.of(context.queues, config.retention)
+        self._replicas: list[Replica] = []
+        self._store: Payloads | None = None
+        self._errands: set[asyncio.Task[None]] = set()
+        self._refusing = asyncio.Lock()
+        self._refused_topic = ""
+        self.refused = 0
+        """Records that were passed over because none of ours can have written them."""
+
+    @property
+    def _count(self) -> int:
+        return len(self._replicas)
+
+    @property
+    def _payloads(self) -> Payloads:
+        if self._store is None:
+            self._store = Payloads(self._link, self._log, self._config.cache_bytes)
+        return self._store
+
+    async def open(self) -> None:
+        """Connects, makes or checks the topics, and catches up: snapshots first, then the log.
+
+        Raises what KafkaSlot.open raises, and Behind where the log's beginning was removed and no snapshot stands
+        for it.
+        """
+        await super().open()
+        self._replicas = [Replica(partition, self._issuer) for partition in range(self._partitions[self._log])]
+        await asyncio.gather(*(self._restore(replica) for replica in self._replicas))
+        places = {TopicPartition(self._log, replica.partition): replica.state.next_offset for replica in self._replicas}
+        self._tail.seek(places)
+        ends = await offsets(self._link, self._log, range(self._count), END)
+        await self._while_reading(asyncio.gather(*(self._replicas[part].reach(end) for part, end in ends.items())))
+        # Also shows at once whether we may write, and what time it is at the brokers.
+        await asyncio.gather(*(self._call(part, Kind.POLICY, self._policy.row()) for part in range(self._count)))
+
+    async def close(self) -> None:
+        """Ends errands and reading, and leaves the link. What is leased stays so until its visibility ends."""
+        for errand in self._errands:
+            errand.cancel()
+        if self._errands:
+            await asyncio.wait(self._errands)
+        for replica in self._replicas:
+            replica.fail(Behind("the slot was closed"))
+        await super().close()
+
+    def gauges(self) -> dict[str, float]:
+        """Numbers about the log, for metrics."""
+        return {
+            "kafka_log_lag_records": sum(replica.behind for replica in self._replicas),
+            "kafka_queues": sum(len(replica.state.queues) for replica in self._replicas),
+            "kafka_records_refused": self.refused,
+            "kafka_payloads_fetched": 0 if self._store is None else self._store.fetched,
+        }
+
+    async def _ensure_topics(self) -> dict[str, int]:
+        config = self._config
+        found = await topics.ensure(self._link, [topics.log(self._log, config.partitions, config)])
+        return found | await topics.ensure(self._link, [topics.log(self._snapshots, found[self._log], config)])
+
+    async def _call(
+        self,
+        partition: int,
+        kind: Kind,
+        arguments: Sequence[Any],
+        payload: bytes = b"",
+        undo: Callable[[Any], None] | None = None,
+    ) -> Any:
+        """Writes a record and returns its answer, which comes when the record is read back.
+
+        Args:
+            partition: where the queues are.
+            kind: what to do.
+            arguments: of that kind.
+            payload: of a message.
+            undo: takes the answer that comes when nobody waits for it any more.
+
+        Raises NoAnswer when it doesn't come in time, NotConnected, Behind, or aiokafka's error where the record
+        can't be stored.
+        """
+        assert self._tail
+        number, answer = self._replicas[partition].expect()
+        try:
+            value = encode(kind, self._issuer, number, arguments, payload)
+            stored = await self._in_time(self._link.store(self._log, partition, value), "write to the log")
+            stored.add_done_callback(lambda done: _pass_failure(done, answer))
+            return await self._in_time(answer, f"{kind} in partition {partition}")
+        finally:
+            self._replicas[partition].forget(number, undo)
+
+    async def _in_time(self, work: Awaitable[T], what: str) -> T:
+        try:
+            async with asyncio.timeout(self._config.request_timeout):
+                return await work
+        except TimeoutError as error:
+            seconds = self._config.request_timeout
+            text = f"Kafka gave no answer within {seconds:g} s to {what}; it may still take effect"
+            raise NoAnswer(text) from error
+
+    async def _while_reading(self, work: asyncio.Future[Any]) -> None:
+        """Waits for something that the tail brings; no longer than the tail reads."""
+        assert self._reading is not None
+        await asyncio.wait([work, self._reading], return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            work.cancel()
+            assert self._tail
+        await work
+
+    def _pieces(self, items: list[T], size: int) -> Iterator[list[T]]:
+        """Cuts a list so that each piece fits into a record; `size` is what an item takes at most."""
+        length = max(1, self._config.max_message_bytes // _RECORD_SHARE // size)
+        for start in range(0, len(items), length):
+            yield items[start : start + length]
+
+    def _soon(self, work: Coroutine[Any, Any, Any], what: str) -> None:
+        """Runs an errand whose failure is nobody's: it is logged, and the state mends itself in time."""
+
+        async def run() -> None:
+            try:
+                await work
+            except _PASSING as error:
+                logger.info("failed to %s: %r", what, error)
+
+        errand = asyncio.create_task(run())
+        self._errands.add(errand)
+        errand.add_done_callback(self._errands.discard)
+
+    async def _deliver(self, partition: TopicPartition, records: Sequence[Record], after: int, end: int) -> None:
+        replica = self._replicas[partition.partition]
+        for i, record in enumerate(records):
+            if i % _YIELD_EVERY == _YIELD_EVERY - 1:
+                await asyncio.sleep(0)
+            try:
+                command, answer = replica.apply(record)
+            except Malformed as error:
+                self.refused += 1
+                logger.warning("record %d of %s/%d is passed over: %s", record.offset, *partition, error)
+                self._soon(self._set_aside(partition, record, str(error)), "copy a refused record")
+                continue
+            if command.kind is Kind.ENQUEUE and any(answer):
+                self._payloads.keep(partition.partition, record.offset, command.message())
+            elif command.kind is Kind.CLAIM and answer and command.issuer == self._issuer:
+                await self._begin_snapshot(replica, record.offset)
+        replica.advanced(after, end)
+        self._consider_snapshot(replica, end - after)
+
+    async def _lose(self, partition: TopicPartition) -> int | None:
+        """The records we wait for are gone: a newer snapshot stands for them."""
+        replica = self._replicas[partition.partition]
+        await self._restore(replica)
+        replica.advanced(replica.state.next_offset, replica.state.next_offset)
+        return replica.state.next_offset
+
+    async def _restore(self, replica: Replica) -> None:
+        state = await snapshots.load(self._link, self._snapshots, replica.partition)
+        begin = (await offsets(self._link, self._log, [replica.partition], BEGINNING))[replica.partition]
+        if begin > state.next_offset:
+            raise Behind(
+                f"{self._log}/{replica.partition} begins at {begin}, and no snapshot reaches beyond "
+                f"{state.next_offset}: records were removed by somebody else; use another topic_prefix"
+            )
+        replica.state = state
+
+    def _consider_snapshot(self, replica: Replica, behind: int) -> None:
+        """Offers to write a snapshot when replaying has become dear. Of several offers, the first in the log counts."""
+        state = replica.state
+        if behind or state.work < self._config.snapshot_every:
+            return
+        if replica.offers(state.now):
+            self._soon(self._call(replica.partition, Kind.CLAIM, []), "offer a snapshot")
+
+    async def _begin_snapshot(self, replica: Replica, offset: int) -> None:
+        """Writes the state down as of the claim. Nothing is applied meanwhile, and other tasks have their turns."""
+        parts = []
+        for part in pieces(replica.state, SNAPSHOT_PIECE):
+            parts.append(part)
+            await asyncio.sleep(0)
+        keep = min(oldest_payload(replica.state), offset)
+        self._soon(self._end_snapshot(replica.partition, offset, parts, keep), "write a snapshot")
+
+    async def _end_snapshot(self, partition: int, offset: int, parts: Sequence[bytes], keep: int) -> None:
+        first = await snapshots.write(self._link, self._snapshots, partition, (offset, self._issuer), parts)
+        if await self._call(partition, Kind.DONE, [offset]):
+            await snapshots.remove(self._link, self._log, partition, keep)
+            await snapshots.remove(self._link, self._snapshots, partition, first)
+            logger.info("%s/%d: a snapshot at %d; the log begins at %d", self._log, partition, offset, keep)
+
+    async def _set_aside(self, partition: TopicPartition, record: Record, reason: str) -> None:
+        """Copies a record to the topic of refused ones, under a key that makes copies by other proxies the same."""
+        async with self._refusing:
+            if not self._refused_topic:
+                plan = topics.compacted(self._topic(Part.REFUSED), self._config)
+                await topics.ensure(self._link, [plan])
+                self._refused_topic = plan.name
+        key = f"{partition.topic}/{partition.partition}/{record.offset}".encode()
+        headers = [("reason", reason.encode()), ("key", record.key or b"")]
+        await self._in_time(
+            await self._link.store(self._refused_topic, 0, record.value or b"", key, headers), "copy a refused record"
+        )
+
+    async def _read(self, tail: Any) -> None:
+        try:
+            await super()._read(tail)
+        except Exception as error:
+            for replica in self._replicas:
+                replica.fail(Behind(f"this slot has stopped reading Kafka: {error}"))
+            raise
+
+
+def _pass_failure(stored: asyncio.Future[Any], answer: asyncio.Future[Any]) -> None:
+    """A record that can't be stored has no answer."""
+    if not stored.cancelled() and (error := stored.exception()) is not None and not answer.done():
+        answer.set_exception(error)
+

@@ -1,0 +1,258 @@
+"""The connection that the slots of a process share: a producer, and requests that are answered at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    NodeNotReadyError,
+    NotLeaderForPartitionError,
+    ProducerClosed,
+)
+
+from prism_kafka.config import OWN_TOPICS, KafkaConfig
+from prism_kafka.connecting import RETRY_BACKOFF_MS, make_client, make_producer, why_not
+from prism_kafka.errors import Code, NoAnswer, NotConnected, classify
+
+logger = logging.getLogger(__name__)
+
+CLOSE_TIMEOUT_S: Final = 2.0
+_PAUSE_S: Final = 0.2
+"""Between two attempts to connect."""
+
+Headers = Sequence[tuple[str, bytes]]
+T = TypeVar("T")
+
+
+class Link:
+    """One event loop's connection to one cluster; opened and closed by its users."""
+
+    def __init__(self, config: KafkaConfig) -> None:
+        self.config = config
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+        self._topics: set[str] = set()
+        self._closed = False
+
+    async def open(self) -> None:
+        """Connects; tries for `connect_timeout` while nobody answers. May be called again.
+
+        Raises:
+            NotConnected: nobody answered in that time.
+            InvalidConfig, or aiokafka's error, where trying again can't help: login, certificate.
+        """
+        try:
+            async with asyncio.timeout(self.config.connect_timeout):
+                while True:
+                    try:
+                        await self.producer()
+                        return
+                    except NotConnected as error:
+                        logger.info("%s; trying again", error)
+                        await asyncio.sleep(_PAUSE_S)
+        except TimeoutError:
+            raise NotConnected(await self._explain()) from None
+
+    async def close(self) -> None:
+        """Ends all connections; what isn't acknowledged within two seconds may or may not be stored."""
+        self._closed = True
+        async with self._starting:
+            producer, self._producer = self._producer, None
+        if producer is not None:
+            await _stop(producer)
+
+    async def producer(self) -> AIOKafkaProducer:
+        """The running producer; a new one where the last had to give up.
+
+        Raises NotConnected where nobody answers.
+        """
+        producer = self._producer
+        if producer is not None and _is_running(producer):
+            return producer
+        async with self._starting:
+            if self._closed:
+                raise NotConnected("the connection is closed")
+            if self._producer is not None:
+                if _is_running(self._producer):
+                    return self._producer
+                broken, self._producer = self._producer, None
+                await _stop(broken)
+            self._producer = await self._start()
+            return self._producer
+
+    async def client(self) -> AIOKafkaClient:
+        """The client behind the producer, for requests that are answered at once."""
+        return (await self.producer()).client
+
+    def new_client(self) -> AIOKafkaClient:
+        """A client of one's own, for requests that wait."""
+        return make_client(self.config)
+
+    async def follow(self, topics: Sequence[str]) -> dict[str, int]:
+        """Waits until all partitions of topics have leaders; how many each has.
+
+        Raises NotConnected where that doesn't come.
+        """
+        client = await self.client()
+        self._topics.update(topics)
+        try:
+            async with asyncio.timeout(self.config.request_timeout):
+                return await has_leaders(client, topics)
+        except TimeoutError:
+            raise NotConnected(f"the topics {', '.join(topics)} have no leaders") from None
+
+    async def refresh(self) -> None:
+        """Looks again who leads what, where there is a connection."""
+        if self._producer is not None:
+            await self._producer.client.force_metadata_update()
+
+    async def store(
+        self, topic: str, partition: int, value: bytes, key: bytes | None = None, headers: Headers = ()
+    ) -> asyncio.Future[Any]:
+        """Hands a record to the producer. The future is done once all replicas have it, or it failed for good."""
+        producer = await self.producer()
+        future: asyncio.Future[Any] = await producer.send(
+            topic, value, key, partition=partition, headers=list(headers)
+        )
+        return future
+
+    async def ask(self, topic: str, partition: int, request: Any) -> Any:
+        """Sends a request to the leader of a partition. Raises aiokafka's errors."""
+        client = await self.client()
+        leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
+        if leader is None or leader == -1:
+            raise NotLeaderForPartitionError(f"partition {partition} of {topic} has no leader")
+        return await client.send(leader, request)
+
+    async def _start(self) -> AIOKafkaProducer:
+        producer = make_producer(self.config)
+        try:
+            async with asyncio.timeout(self.config.request_timeout):
+                await producer.start()
+            for topic in self._topics:
+                producer.client.add_topic(topic)
+        except (KafkaConnectionError, NodeNotReadyError, TimeoutError) as error:
+            await _stop(producer)
+            raise NotConnected(await self._explain()) from error
+        except BaseException:
+            await _stop(producer)
+            raise
+        return producer
+
+    async def _explain(self) -> str:
+        """Why there is no connection. Raises the cause itself where trying again can't help."""
+        brokers = ", ".join(self.config.brokers)
+        try:
+            async with asyncio.timeout(_PAUSE_S * 10):
+                reason = await why_not(self.config)
+        except TimeoutError:
+            reason = None
+        if reason is not None and classify(reason) is Code.INVALID_CONFIG:
+            raise reason
+        return f"no Kafka broker answers at {brokers}" + ("" if reason is None else f": {reason}")
+
+
+async def has_leaders(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str, int]:
+    """Waits until a client knows all leaders of topics that exist; how many partitions each has."""
+    pause = 0.005
+    while True:
+        for topic in topics:
+            client.add_topic(topic)
+        await client.force_metadata_update()
+        cluster = client.cluster
+        counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
+        if all(count and len(cluster.available_partitions_for_topic(topic)) == count for topic, count in counts.items()):
+            return counts
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _PAUSE_S)
+
+
+def _is_running(producer: AIOKafkaProducer) -> bool:
+    task = producer._sender.sender_task  # noqa: SLF001 - nothing public says that it has given up
+    return task is not None and not task.done()
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """Stops a producer also where the broker is gone and it would wait for ever."""
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await producer.stop()
+    except TimeoutError:
+        producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001
+        sender = producer._sender.sender_task  # noqa: SLF001
+        if sender is not None:
+            sender.cancel()
+            await asyncio.wait([sender], timeout=CLOSE_TIMEOUT_S)
+        await producer.client.close()
+    except KafkaError as error:
+        logger.debug("stopping a producer: %r", error)
+
+
+_shared: dict[tuple[int, KafkaConfig], tuple[asyncio.AbstractEventLoop, Link, int]] = {}
+
+
+def join(config: KafkaConfig) -> Link:
+    """The link of these options in the running event loop, shared by all who join. Call `leave` when done."""
+    loop = asyncio.get_running_loop()
+    key = _key(loop, config)
+    for other in [known for known, (users_loop, _, _) in _shared.items() if users_loop.is_closed()]:
+        del _shared[other]  # its users ended without closing; nobody can reach it any more
+    _, link, users = _shared.get(key) or (loop, Link(config), 0)
+    _shared[key] = (loop, link, users + 1)
+    return link
+
+
+async def leave(config: KafkaConfig, link: Link) -> None:
+    """Ends one use; with the last user the connections end."""
+    key = _key(asyncio.get_running_loop(), config)
+    found = _shared.get(key)
+    if found is None or found[1] is not link:
+        return
+    loop, _, users = found
+    if users > 1:
+        _shared[key] = (loop, link, users - 1)
+        return
+    del _shared[key]
+    await link.close()
+
+
+def _key(loop: asyncio.AbstractEventLoop, config: KafkaConfig) -> tuple[int, KafkaConfig]:
+    """What concerns connections: slots that differ in the rest share them."""
+    usual = {name: KafkaConfig.model_fields[name].default for name in OWN_TOPICS}
+    return id(loop), config.model_copy(update=usual)
+
+
+async def patiently(link: Link, call: Callable[[], Awaitable[T]]) -> T:
+    """Repeats a request that changes nothing while its failure may pass, up to the link's `request_timeout`.
+
+    Raises the last error then, or at once one that won't pass.
+    """
+    failure: Exception | None = None
+    try:
+        async with asyncio.timeout(link.config.request_timeout):
+            while True:
+                try:
+                    return await call()
+                except (KafkaError, NotConnected) as error:
+                    if classify(error) not in {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED}:
+                        raise
+                    failure = error
+                await asyncio.sleep(RETRY_BACKOFF_MS / 1000)
+                await link.refresh()
+    except TimeoutError:
+        raise failure or NotConnected("no Kafka broker answers") from None
+
+
+async def answered(future: asyncio.Future[Any], seconds: float, what: str) -> Any:
+    """The result of a future, which is left alone when the time is over. Raises NoAnswer then."""
+    done, _ = await asyncio.wait([future], timeout=seconds)
+    if not done:
+        raise NoAnswer(f"no answer within {seconds:g} s to {what}; whether it took effect is unknown")
+    return future.result()

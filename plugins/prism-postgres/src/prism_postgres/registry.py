@@ -1,0 +1,249 @@
+"""The registry slot: a lot of writes is one statement, a filter is SQL, time is the server's (design section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final
+
+from prism.filters.ast import Node, Support
+from prism.model.errors import PrismError
+from prism.model.identity import Registration
+from prism.slots.context import Failure
+from prism.slots.registry import (
+    DeleteOutcome,
+    Fence,
+    Query,
+    Refusal,
+    Refused,
+    RegistryBackend,
+    Renewal,
+    Renewed,
+    RenewOutcome,
+    ScanPage,
+    SetOutcome,
+    Write,
+)
+
+from prism_postgres.errors import failure
+from prism_postgres.indexes import Indexed, wanted
+from prism_postgres.migrations import Module
+from prism_postgres.plugin import REGISTRY
+from prism_postgres.predicates import support
+from prism_postgres.scanning import FROM, FULL, LIVE, Scan, Where, select_count
+from prism_postgres.slot import PostgresSlot
+from prism_postgres.writing import (
+    ROWS,
+    Item,
+    check_ttl,
+    delete_outcome,
+    document_of,
+    is_unknown,
+    rounds,
+    set_outcome,
+    write_columns,
+)
+
+TABLES: Final = Module("registry", 1)
+
+_SET: Final = "SELECT * FROM __schema__.set_registrations($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+_DELETE: Final = "SELECT * FROM __schema__.delete_registrations($1, $2, $3)"
+_POP: Final = "SELECT * FROM __schema__.pop_expired($1, $2)"
+_GET: Final = f"""
+    SELECT i.place, {FULL}
+    FROM unnest($2::text[]) WITH ORDINALITY AS i (identity, place) JOIN {FROM}
+        ON r.identity = i.identity
+    WHERE r.namespace = $1 AND l.namespace = $1 AND {LIVE}
+"""  # noqa: S608 - our own columns
+_RENEW: Final = """
+    UPDATE __schema__.leases l
+    SET expires_at = now + i.ttl, bucket = (now + i.ttl) >> 25
+    FROM unnest($2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY AS i (identity, fence, ttl, place),
+        (SELECT __schema__.now_micros() AS now OFFSET 0) AS clock
+    WHERE l.namespace = $1 AND l.identity = i.identity AND (i.fence IS NULL OR l.registration_id = i.fence)
+        AND (l.expires_at IS NULL OR l.expires_at > now)
+    RETURNING i.place, l.expires_at
+"""
+_LEASES: Final = f"""
+    SELECT l.identity, l.registration_id FROM __schema__.leases l
+    WHERE l.namespace = $1 AND l.identity = ANY($2) AND {LIVE}
+"""  # noqa: S608
+_RENEW_ATTEMPTS: Final = 3
+
+
+class PostgresRegistry(PostgresSlot, RegistryBackend):
+    """Registrations in PostgreSQL.
+
+    A lot of a batch is one transaction; a lot that fails fails alone, and where all do, the call raises. A read sees
+    every write that was acknowledged before it, on any proxy.
+    """
+
+    spec = REGISTRY
+    modules = (TABLES,)
+
+    def __init__(self, config: Any, context: Any) -> None:
+        super().__init__(config, context)
+        self._indexes = wanted(config.indexes, context.indexes)
+        self._indexed = Indexed.of(self._indexes)
+
+    async def set(self, writes: Sequence[Write]) -> list[SetOutcome]:
+        """Stores registrations, up to 2,500 or 4 MiB of metadata in one statement."""
+        outcomes: list[Any] = [None] * len(writes)
+        documents: list[str | None] = [None] * len(writes)
+        good = []
+        for i, write in enumerate(writes):
+            try:
+                documents[i] = document_of(write)
+                good.append(i)
+            except PrismError as error:
+                outcomes[i] = Failure(error)
+        sizes = [len(write.metadata_json) for write in writes]
+        limit = self._context.limits.registrations
+
+        async def store(lot: list[int]) -> list[Any]:
+            columns = write_columns([writes[i] for i in lot], [documents[i] for i in lot])
+            return await self._database.fetch(self._sql(_SET), self._number, limit, *columns)
+
+        lots = list(rounds(writes, good, sizes))
+        await self._in_lots(lots, writes, outcomes, store, set_outcome, "store the registration")
+        return outcomes
+
+    async def get(self, identities: Sequence[str]) -> list[Registration | None]:
+        """The live registrations, 2,500 at a time, each lot as of one moment."""
+        found: list[Registration | None] = [None] * len(identities)
+        for start in range(0, len(identities), ROWS):
+            names = ["" if is_unknown(name) else name for name in identities[start : start + ROWS]]
+            for row in await self._database.fetch(self._sql(_GET), self._number, names, harmless=True):
+                found[start + row["place"] - 1] = Registration(*tuple(row)[1:])
+        return found
+
+    def plan(self, conjuncts: Sequence[Node]) -> list[Support]:
+        """EXACT for nearly everything, INEXACT for distances and beginnings of patterns."""
+        return [support(node) for node in conjuncts]
+
+    async def scan(self, query: Query) -> AsyncIterator[ScanPage]:
+        """The matching live records in pages; see `scanning`."""
+        async for page in Scan(self._database, self._where, query).pages():
+            yield page
+
+    async def count(self, conjuncts: Sequence[Node]) -> int:
+        """How many live records match. Everyone is counted by a counter."""
+        if not conjuncts:
+            sql, values = self._sql("SELECT __schema__.count_live($1) AS count"), [self._number]
+        else:
+            statement = select_count(self._where, conjuncts)
+            sql, values = statement.sql, statement.values
+        row = await self._database.fetch_row(sql, *values, harmless=True)
+        assert row is not None
+        count: int = row["count"]
+        return count
+
+    async def delete(self, fences: Sequence[Fence]) -> list[DeleteOutcome]:
+        """Removes registrations, up to 2,500 in one statement."""
+        outcomes: list[Any] = [Refused(Refusal.NOT_FOUND)] * len(fences)
+
+        async def remove(lot: list[int]) -> list[Any]:
+            identities = [fences[i].identity for i in lot]
+            registration_ids = [fences[i].registration_id for i in lot]
+            return await self._database.fetch(self._sql(_DELETE), self._number, identities, registration_ids)
+
+        known = [i for i, fence in enumerate(fences) if not is_unknown(fence.identity)]
+        lots = list(rounds(fences, known))
+        await self._in_lots(lots, fences, outcomes, remove, delete_outcome, "delete the registration")
+        return outcomes
+
+    async def expire(self, renewals: Sequence[Renewal]) -> list[RenewOutcome]:
+        """Renews many in one statement, which touches leases alone."""
+        outcomes: list[Any] = [Refused(Refusal.NOT_FOUND)] * len(renewals)
+        good = []
+        for i, renewal in enumerate(renewals):
+            try:
+                check_ttl(renewal.ttl)
+            except PrismError as error:
+                outcomes[i] = Failure(error)
+            else:
+                if not is_unknown(renewal.identity):
+                    good.append(i)
+
+        async def renew(lot: list[int]) -> list[Any]:
+            return await self._renew([renewals[i] for i in lot])
+
+        lots = list(rounds(renewals, good))
+        await self._in_lots(lots, renewals, outcomes, renew, lambda _, row: row[1], "renew the registration")
+        return outcomes
+
+    async def pop_expired(self, limit: int) -> list[Registration]:
+        """Removes expired registrations, 2,500 in one statement, and returns them."""
+        popped: list[Registration] = []
+        while len(popped) < limit:
+            asked = min(ROWS, limit - len(popped))
+            rows = await self._database.fetch(self._sql(_POP), self._number, asked)
+            popped += [Registration(*tuple(row)) for row in rows]
+            if len(rows) < asked:
+                break
+        return popped
+
+    @property
+    def _where(self) -> Where:
+        return Where(self._config.db_schema, self._number, self._indexed)
+
+    async def _renew(self, renewals: Sequence[Renewal]) -> list[tuple[int, RenewOutcome]]:
+        """Outcomes with the places of their renewals, from 1."""
+        found: dict[int, RenewOutcome] = {}
+        left = list(range(1, len(renewals) + 1))
+        for _ in range(_RENEW_ATTEMPTS):
+            chosen = [renewals[place - 1] for place in left]
+            rows = await self._database.fetch(
+                self._sql(_RENEW),
+                self._number,
+                [renewal.identity for renewal in chosen],
+                [renewal.registration_id for renewal in chosen],
+                [renewal.ttl for renewal in chosen],
+                harmless=True,
+            )
+            for row in rows:
+                found[left[row["place"] - 1]] = Renewed(row["expires_at"])
+            left = [place for place in left if place not in found]
+            if not left:
+                break
+            missed = [renewals[place - 1].identity for place in left]
+            leases = await self._database.fetch(self._sql(_LEASES), self._number, missed, harmless=True)
+            live = {row["identity"]: row["registration_id"] for row in leases}
+            for place in left:
+                renewal = renewals[place - 1]
+                current = live.get(renewal.identity)
+                if current is None:
+                    found[place] = Refused(Refusal.NOT_FOUND)
+                elif renewal.registration_id not in (None, current):
+                    found[place] = Refused(Refusal.STALE)
+            left = [place for place in left if place not in found]  # registered a moment ago: once more
+            if not left:
+                break
+        return [*found.items(), *((place, Refused(Refusal.NOT_FOUND)) for place in left)]
+
+    async def _in_lots(
+        self,
+        lots: Sequence[list[int]],
+        items: Sequence[Item],
+        outcomes: list[Any],
+        act: Callable[[list[int]], Any],
+        outcome: Callable[[Item, Any], Any],
+        action: str,
+    ) -> None:
+        """Acts on lots in turn and puts their outcomes in place. Raises when none succeeds."""
+        errors: list[Exception] = []
+        for lot in lots:
+            try:
+                rows = await act(lot)
+            except Exception as error:
+                if self.classify(error) is None:
+                    raise
+                errors.append(error)
+                problem = failure(error, action)
+                for i in lot:
+                    outcomes[i] = problem
+                continue
+            for row in rows:
+                i = lot[row[0] - 1]
+                outcomes[i] = outcome(items[i], row)
+        if errors and len(errors) == len(lots):
+            raise errors[0]

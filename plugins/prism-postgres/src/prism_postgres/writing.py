@@ -1,0 +1,148 @@
+"""Batches of writes, removals and renewals: what goes to the server's functions, and outcomes of their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Protocol, TypeVar
+
+import orjson
+from prism.model.errors import InvalidArgument, InvalidMetadata, PrismError, Violation
+from prism.model.identity import Registration, Target
+from prism.slots.registry import (
+    Absent,
+    AtRevision,
+    Deleted,
+    DeleteOutcome,
+    Fence,
+    Keep,
+    Refusal,
+    Refused,
+    SetOutcome,
+    Stored,
+    Write,
+)
+
+from prism_postgres.documents import jsonb_of
+
+ROWS: Final = 2_500
+"""Items in one statement, so that no lock is held for long."""
+BYTES: Final = 4 * 1024 * 1024
+"""Bytes of metadata in one statement."""
+
+_INT64: Final = 2**63
+
+
+class Named(Protocol):
+    """An item of a batch."""
+
+    @property
+    def identity(self) -> str:
+        """Whom it is about."""
+
+
+Item = TypeVar("Item", bound=Named)
+
+
+def document_of(write: Write) -> str | None:
+    """The document for filters, None where it's the metadata itself. Raises PrismError where it can't be stored."""
+    for field in ("identity", "registration_id", "address", "owner"):
+        if "\0" in getattr(write, field):
+            raise InvalidArgument.at(field, "has the character U+0000; remove it")
+    ttl = write.ttl
+    if isinstance(ttl, Keep):
+        if not isinstance(write.precondition, AtRevision):
+            raise InvalidArgument.at("ttl", "Keep.EXPIRY goes with AtRevision only; give a length of time or None")
+    else:
+        check_ttl(ttl)
+    try:
+        document = orjson.loads(write.metadata_json)
+    except orjson.JSONDecodeError as error:
+        raise _bad_metadata(write, f"is not JSON: {error}") from error
+    if document.__class__ is not dict:
+        raise _bad_metadata(write, "is not a JSON object; wrap it in one")
+    return jsonb_of(write.metadata_json, document)
+
+
+def check_ttl(ttl: int | None) -> None:
+    """Raises InvalidArgument for a time to live that is over before it begins, or that no integer holds."""
+    if ttl is not None and not 0 < ttl < _INT64 // 2:
+        text = f"{ttl} microseconds is not between 0 and {_INT64 // 2}; give a positive time, or None for ever"
+        raise InvalidArgument.at("ttl", text)
+
+
+def rounds(items: Sequence[Item], positions: Sequence[int], sizes: Sequence[int] | None = None) -> Iterator[list[int]]:
+    """Positions in lots, each with every identity at most once, and those of one identity in order.
+
+    A lot is bounded in number, and in bytes where there are sizes.
+    """
+    lot: list[int] = []
+    names: set[str] = set()
+    size = 0
+    for i in positions:
+        more = sizes[i] if sizes is not None else 0
+        if lot and (items[i].identity in names or len(lot) >= ROWS or size + more > BYTES):
+            yield lot
+            lot, names, size = [], set(), 0
+        lot.append(i)
+        names.add(items[i].identity)
+        size += more
+    if lot:
+        yield lot
+
+
+def write_columns(writes: Sequence[Write], documents: Sequence[str | None]) -> list[list[Any]]:
+    """The columns that `set_registrations` takes, in its order."""
+    return [
+        [write.identity for write in writes],
+        [_kind(write) for write in writes],
+        [write.precondition.revision if isinstance(write.precondition, AtRevision) else None for write in writes],
+        [-1 if isinstance(write.ttl, Keep) else write.ttl for write in writes],
+        [write.registration_id for write in writes],
+        [write.address for write in writes],
+        [write.owner for write in writes],
+        [write.metadata_json for write in writes],
+        list(documents),
+    ]
+
+
+def set_outcome(write: Write, row: Any) -> SetOutcome:
+    """What became of a write."""
+    _, outcome, revision, registered_at, updated_at, expires_at, old_id, old_address = row
+    if outcome != "stored":
+        return Refused(Refusal(outcome))
+    stored = Registration(
+        write.identity,
+        write.metadata_json,
+        write.registration_id,
+        revision,
+        registered_at,
+        updated_at,
+        expires_at,
+        write.address,
+        write.owner,
+    )
+    return Stored(stored, None if old_id is None else Target(write.identity, old_id, old_address))
+
+
+def delete_outcome(fence: Fence, row: Any) -> DeleteOutcome:
+    """What became of a removal."""
+    _, outcome, registration_id, address = row
+    if outcome != "deleted":
+        return Refused(Refusal(outcome))
+    return Deleted(Target(fence.identity, registration_id, address))
+
+
+def is_unknown(identity: str) -> bool:
+    """Whether no registration can have this identity; the server can't even be asked."""
+    return "\0" in identity
+
+
+def _kind(write: Write) -> int:
+    if isinstance(write.precondition, AtRevision):
+        return 2
+    return 1 if isinstance(write.precondition, Absent) else 0
+
+
+def _bad_metadata(write: Write, problem: str) -> PrismError:
+    text = f"the metadata of {write.identity!r} {problem}"
+    return InvalidMetadata(text, violations=(Violation("metadata", text),))
