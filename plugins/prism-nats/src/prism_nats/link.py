@@ -42,7 +42,9 @@ class Link:
     def __init__(self, config: NatsConfig) -> None:
         self.config = config
         self.on_back: set[Callable[[], None]] = set()
-        """Called when the connection is back after it was lost."""
+        """Called when the connection is back after it was lost, and all subscriptions with it."""
+        self.on_lost: set[Callable[[], None]] = set()
+        """Called when the connection is lost."""
         self._wire: Wire | None = None
         self._inbox = f"_INBOX.{secrets.token_hex(11)}".encode()
         self._exchanges: dict[bytes, Exchange] = {}
@@ -280,6 +282,8 @@ class Link:
 
     async def _lost(self) -> None:
         self._give_up(ConnectionLost("the connection to NATS was lost"))
+        for callback in tuple(self.on_lost):
+            callback()
 
     async def _back(self) -> None:
         for callback in tuple(self.on_back):
