@@ -28,6 +28,9 @@ class Behind(Exception):
     """The log can't be followed now, so nothing that is asked of it can be answered."""
 
 
+PASSING: Final = (driver.KafkaError, NotConnected, NoAnswer, Behind)
+"""What a call may fail with."""
+
 _MISCONFIGURED: Final = (
     driver.AuthenticationFailedError,
     driver.AuthenticationMethodNotSupported,
@@ -44,7 +47,11 @@ _MISCONFIGURED: Final = (
     driver.UnsupportedSaslMechanismError,
 )
 _TOO_LARGE: Final = (driver.MessageSizeTooLargeError, driver.RecordListTooLargeError)
-_UNKNOWN_EFFECT: Final = (driver.KafkaTimeoutError, driver.NotEnoughReplicasAfterAppendError, driver.RequestTimedOutError)
+_UNKNOWN_EFFECT: Final = (
+    driver.KafkaTimeoutError,
+    driver.NotEnoughReplicasAfterAppendError,
+    driver.RequestTimedOutError,
+)
 _UNAVAILABLE: Final = (driver.ProducerClosed, driver.ProducerFenced, driver.OutOfOrderSequenceNumber)
 
 _ERRORS: Final[dict[Code, type[PrismError]]] = {

@@ -16,10 +16,11 @@ from aiokafka.errors import (
     NotLeaderForPartitionError,
     ProducerClosed,
 )
+from prism.slots.context import Code
 
 from prism_kafka.config import OWN_TOPICS, KafkaConfig
 from prism_kafka.connecting import RETRY_BACKOFF_MS, make_client, make_producer, why_not
-from prism_kafka.errors import Code, NoAnswer, NotConnected, classify
+from prism_kafka.errors import NoAnswer, NotConnected, classify
 
 logger = logging.getLogger(__name__)
 
@@ -53,10 +54,11 @@ class Link:
                 while True:
                     try:
                         await self.producer()
-                        return
                     except NotConnected as error:
                         logger.info("%s; trying again", error)
                         await asyncio.sleep(_PAUSE_S)
+                    else:
+                        return
         except TimeoutError:
             raise NotConnected(await self._explain()) from None
 
@@ -118,9 +120,7 @@ class Link:
     ) -> asyncio.Future[Any]:
         """Hands a record to the producer. The future is done once all replicas have it, or it failed for good."""
         producer = await self.producer()
-        future: asyncio.Future[Any] = await producer.send(
-            topic, value, key, partition=partition, headers=list(headers)
-        )
+        future: asyncio.Future[Any] = await producer.send(topic, value, key, partition=partition, headers=list(headers))
         return future
 
     async def ask(self, topic: str, partition: int, request: Any) -> Any:
@@ -168,14 +168,16 @@ async def has_leaders(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str
         await client.force_metadata_update()
         cluster = client.cluster
         counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
-        if all(count and len(cluster.available_partitions_for_topic(topic)) == count for topic, count in counts.items()):
+        if all(
+            count and len(cluster.available_partitions_for_topic(topic)) == count for topic, count in counts.items()
+        ):
             return counts
         await asyncio.sleep(pause)
         pause = min(2 * pause, _PAUSE_S)
 
 
 def _is_running(producer: AIOKafkaProducer) -> bool:
-    task = producer._sender.sender_task  # noqa: SLF001 - nothing public says that it has given up
+    task = producer._sender.sender_task  # nothing public says that it has given up
     return task is not None and not task.done()
 
 
@@ -185,8 +187,8 @@ async def _stop(producer: AIOKafkaProducer) -> None:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await producer.stop()
     except TimeoutError:
-        producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001
-        sender = producer._sender.sender_task  # noqa: SLF001
+        producer._message_accumulator.fail_all(ProducerClosed())
+        sender = producer._sender.sender_task
         if sender is not None:
             sender.cancel()
             await asyncio.wait([sender], timeout=CLOSE_TIMEOUT_S)

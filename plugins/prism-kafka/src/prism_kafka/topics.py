@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
@@ -86,7 +86,7 @@ async def _create(link: Link, wanted: Mapping[str, Plan]) -> dict[str, bool]:
     client = await link.client()
     brokers = max(1, len(client.cluster.brokers()))
     replication = link.config.replication or min(_REPLICAS, brokers)
-    topics = []
+    topics: list[Any] = []
     for plan in wanted.values():
         settings = {**plan.settings, **{name: str(value) for name, value in plan.at_least.items()}}
         topics.append((plan.name, plan.partitions or PARTITIONS, replication, [], list(settings.items())))
@@ -99,7 +99,7 @@ async def _create(link: Link, wanted: Mapping[str, Plan]) -> dict[str, bool]:
             if controller is not None:
                 break
             await asyncio.sleep(0.02)
-    request = CreateTopicsRequest(topics, timeout, False)  # noqa: FBT003 - aiokafka's `validate_only`
+    request = CreateTopicsRequest(topics, timeout, False)
     answer = await client.send(controller.nodeId, request)
     found: dict[str, bool] = {}
     for name, code, message in answer.topic_errors:

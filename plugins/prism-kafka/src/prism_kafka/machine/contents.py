@@ -84,7 +84,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """A message given up: its id, where its payload is, where in the log it was put into the queue, and when it died."""
+    """A message given up.
+
+    `at` is the offset of the record with its payload, `position` of the one that put it into the queue.
+    """
 
     message_id: str
     at: int
