@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -163,11 +163,8 @@ class Multicasts:
         publication = Publication(sending.message.payload, _headers(sending.ns, sending.message))
         topics = [Topic(TopicKind.IDENTITY, identity) for identity in identities]
         outcomes = await self._exchange.publish_to(sending.ns, publication, topics)
-        by_status: dict[tuple[Status, str], list[str]] = {}
-        for identity, outcome in zip(identities, outcomes, strict=True):
-            by_status.setdefault(_native_status(outcome), []).append(identity)
-        for (status, reason), found in by_status.items():
-            sending.settle(found, status, reason)
+        for outcome, found in _alike(outcomes, identities):
+            sending.settle(found, *_native_status(outcome))
 
     async def _store(self, sending: _Sending, page: TargetPage) -> None:
         """At least once: into every target's queue first, then a nudge to the proxies that host them."""
@@ -271,6 +268,19 @@ def _by_address(page: TargetPage) -> list[tuple[str, TargetPage]]:
         else:
             there.append(i)
     return [(address, page.chosen(there)) for address, there in places.items()]
+
+
+def _alike(
+    outcomes: Sequence[PublishOutcome], identities: Sequence[str]
+) -> Iterable[tuple[PublishOutcome, Sequence[str]]]:
+    """The identities by outcome. Most of a page have the same object for one, so objects are told apart, not values."""
+    distinct = {id(outcome): outcome for outcome in outcomes}
+    if len(distinct) == 1:
+        return [(outcomes[0], identities)]
+    found: dict[int, list[str]] = {key: [] for key in distinct}
+    for identity, key in zip(identities, map(id, outcomes), strict=True):
+        found[key].append(identity)
+    return [(distinct[key], group) for key, group in found.items()]
 
 
 def _native_status(outcome: PublishOutcome) -> tuple[Status, str]:
