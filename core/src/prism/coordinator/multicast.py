@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import Coroutine, Iterable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import quote
 
 from prism.coordinator import frames
@@ -63,6 +65,47 @@ class _Sending:
             self.collector.tally.settle_all(range(base, base + len(identities)), status, reason)
 
 
+class _Ahead:
+    """Sends one page while the next one is read; pages are sent one after another all the same."""
+
+    def __init__(self) -> None:
+        self._under_way: asyncio.Task[None] | None = None
+
+    async def start(self, sending: Coroutine[Any, Any, None]) -> None:
+        """Starts sending a page once the page before is sent.
+
+        Raises what sending the page before raised.
+        """
+        try:
+            await self._finish()
+        except BaseException:
+            sending.close()
+            raise
+        self._under_way = asyncio.create_task(sending)
+        await asyncio.sleep(0)  # lets it begin: a registry that answers at once would not
+
+    async def _finish(self) -> None:
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            await under_way
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            await self._finish()
+        elif isinstance(error, Exception):  # the next page couldn't be read: this one is sent all the same
+            with suppress(PrismError):
+                await self._finish()
+        elif self._under_way is not None:
+            self._under_way.cancel()
+            with suppress(asyncio.CancelledError, PrismError):
+                await self._finish()
+
+
 class Multicasts:
     """Sends, and remembers what was sent lately."""
 
@@ -79,9 +122,9 @@ class Multicasts:
         self._metrics.multicasts[ns.name] += 1
         send_page = self._publish if at_most_once else self._store
         try:
-            async with aclosing(targets_of(ns, command.filter)) as pages:
+            async with aclosing(targets_of(ns, command.filter)) as pages, _Ahead() as ahead:
                 async for page in pages:
-                    await send_page(sending, page)
+                    await ahead.start(send_page(sending, page))
         except PrismError as error:
             sent = len(sending.collector.tally.codes)
             if sent:
