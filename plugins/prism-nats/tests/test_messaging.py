@@ -124,6 +124,27 @@ async def test_subscription_outlasts_a_restart_and_tells_of_it(
         assert [event.publication.payload for event in batch if isinstance(event, Received)] == [b"after"]
 
 
+async def test_connection_given_up_after_the_attempts_that_are_allowed_fails_calls_and_a_new_slot_has_a_new_one(
+    start_server: Callable[..., Server], slots: Slots, until: Until
+) -> None:
+    server = await asyncio.to_thread(start_server, "nats")
+    slot = await slots.messaging(server, reconnect={"wait": 0.02, "attempts": 2})
+    link = slot._link
+    await asyncio.to_thread(server.kill)
+
+    async def is_over() -> bool:
+        return link.is_over
+
+    await until(is_over, 10)
+    await asyncio.to_thread(server.restart)
+    for call in (slot.check(), slot.publish(Publication(b"x"), [identity("alice")])):
+        with pytest.raises(ConnectionLost) as caught:
+            await call
+        assert slot.classify(caught.value) is Code.UNAVAILABLE
+    again = await slots.messaging(server, reconnect={"wait": 0.02, "attempts": 2})
+    await again.check()
+
+
 async def test_subscription_that_is_not_read_reports_what_it_dropped(
     nats_server: Server, slots: Slots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
