@@ -51,6 +51,8 @@ class SlotContext:
     indexes: tuple[IndexedField, ...] = ()
     queues: QueuePolicy = QueuePolicy()
     clock: Clock = field(default_factory=steady_clock)
+    audit: bool = False
+    """Whether effects are to be recorded (the slot is an Auditable)."""
 
 
 class Code(StrEnum):
