@@ -67,7 +67,10 @@ class Migratable(ABC):
 
     @abstractmethod
     async def pending(self, *, prune: bool) -> list[str]:
-        """What `migrate` would do, a line for people each; nothing when all is up to date."""
+        """What `migrate` would do, a line for people each; nothing when all is up to date.
+
+        A line that begins with `tables: ` says that the slot can't be opened before.
+        """
 
     @abstractmethod
     async def migrate(self, *, prune: bool) -> list[str]:

@@ -91,7 +91,7 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
 
     def __init__(self, config: Any, context: Any) -> None:
         super().__init__(config, context)
-        self._indexes = wanted(config.indexes, context.indexes)
+        self._indexes = wanted(config.indexes, context.indexes, context.kinds)
         self._indexed = Indexed.of(self._indexes)
         self._next_maintenance = 0.0
 
@@ -231,20 +231,20 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
         lines = [f"index: {index.title}" for index in state.missing]
         lines += [f"being made: {name}" for name in state.building]
         if prune:
-            lines += [f"dropped: index {name}" for name in (*state.unwanted, *state.broken)]
-        return lines + [f"dropped: {name}, kept no longer" for name in await auditing.pending(database, schema)]
+            lines += [f"drop: index {name}" for name in (*state.unwanted, *state.broken)]
+        return lines + [f"drop: {name}, kept no longer" for name in await auditing.pending(database, schema)]
 
     async def _migrate_more(self, database: Database, number: int, *, prune: bool) -> list[str]:
         schema = self._config.db_schema
         lines = [f"index: {title}" for title in await indexing.build(database, schema, number, self._indexes)]
         if prune:
             dropped = await indexing.prune(database, schema, number, self._indexes)
-            lines += [f"dropped: index {name}" for name in dropped]
+            lines += [f"drop: index {name}" for name in dropped]
         if self._context.audit:
             await auditing.keep(database, schema, number, self._config.audit_days)
             made, outlived = await auditing.maintain(database, schema)
             lines += [f"audit: partition {name}" for name in made]
-            lines += [f"dropped: {name}, kept no longer" for name in outlived]
+            lines += [f"drop: {name}, kept no longer" for name in outlived]
         return lines
 
     async def _maintain_audit(self) -> None:
