@@ -17,6 +17,7 @@ from prism.cli.reading import explain, get, ls
 from prism.cli.registering import register, unregister
 from prism.cli.sending import send
 from prism.cli.serving import demo, serve
+from prism.cli.upkeep import audit, migrate
 
 app = typer.Typer(
     name="prism",
@@ -44,6 +45,21 @@ def prism(
     """Register identities, find them by filter, and multicast to exactly the ones that match."""
 
 
-for _command in (demo, serve, plugins, conformance, register, ls, get, send, attach, unregister, explain, export):
+for _command in (
+    demo,
+    serve,
+    plugins,
+    conformance,
+    register,
+    ls,
+    get,
+    send,
+    attach,
+    unregister,
+    explain,
+    export,
+    migrate,
+    audit,
+):
     app.command()(_command)
 app.command("import")(import_)

@@ -125,7 +125,9 @@ def explain(
     where_sorted = "the backend" if plan.exact else "the proxy"
     console.print(f"sorting, counting and limits: {where_sorted}")
     if plan.backend_plan:
-        console.print(Text(f"the backend's plan: {printable(plan.backend_plan)}"), soft_wrap=True)
+        console.print("the backend's plan:")
+        for line in plan.backend_plan.splitlines():
+            console.print(Text(f"  {printable(line)}"), soft_wrap=True)
 
 
 _SUPPORT = {

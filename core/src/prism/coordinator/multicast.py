@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from prism.coordinator import frames
+from prism.coordinator.auditing import audited
 from prism.coordinator.enumeration import targets as targets_of
 from prism.coordinator.exchange import Exchange
 from prism.coordinator.metrics import Metrics
@@ -77,6 +78,14 @@ class Multicasts:
     async def send(self, ns: Namespace, command: MulticastCommand) -> MulticastResult:
         """Sends to all that match, waits for receipts, reports."""
         sending = self._prepare(ns, command)
+        if ns.auditor is None:
+            return await self._send(sending, command)
+        async with audited(ns, ns.auditor, sending.message, command.filter) as trail:
+            trail.result = await self._send(sending, command)
+            return trail.result
+
+    async def _send(self, sending: _Sending, command: MulticastCommand) -> MulticastResult:
+        ns = sending.ns
         at_most_once = sending.message.delivery is DeliverySemantics.AT_MOST_ONCE
         self._recent.add(ns.name, sending.collector)
         self._metrics.multicasts[ns.name] += 1

@@ -14,7 +14,7 @@ from prism.filters import Node, bind, parse
 from prism.filters.ast import SortKey
 from prism.filters.bind import bind_sort
 from prism.filters.sorting import parse_sort
-from prism.model.errors import InvalidArgument, PluginError, Unsupported
+from prism.model.errors import InternalError, InvalidArgument, PluginError, Unsupported
 from prism.model.message import DeliverySemantics
 from prism.model.operations import Default, Ttl
 from prism.model.time import SECOND, Clock, Micros
@@ -23,6 +23,7 @@ from prism.plugins.spec import Capability, SlotKind, SlotSpec
 from prism.slots.context import Backend
 from prism.slots.durability import DurabilityBackend
 from prism.slots.messaging import MessagingBackend, Subscription, Topic, TopicKind
+from prism.slots.optional import Auditable
 from prism.slots.registry import RegistryBackend
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,15 @@ class Namespace:
     def name(self) -> str:
         """The namespace's name."""
         return self.config.name
+
+    @property
+    def auditor(self) -> Auditable | None:
+        """Where effects are recorded; None where the namespace needs no audit."""
+        if not self.config.needs.audit:
+            return None
+        if not isinstance(self.registry, Auditable):
+            raise InternalError(f"plugin {self.config.registry.type!r} declares audit, and its registry keeps none")
+        return self.registry
 
     def guard(self, slot: SlotKind) -> Guard:
         """The guard to call a slot under."""
