@@ -134,8 +134,12 @@ class Journal(KafkaSlot, Measured):
             stored = await self._in_time(self._link.store(self._log, partition, value), "write to the log")
             stored.add_done_callback(lambda done: _pass_failure(done, answer))
             return await self._in_time(answer, f"{kind} in partition {partition}")
+        except BaseException:
+            if undo is not None:
+                self._replicas[partition].abandon(number, undo)
+            raise
         finally:
-            self._replicas[partition].forget(number, undo)
+            self._replicas[partition].forget(number)
 
     async def _in_time(self, work: Awaitable[T], what: str) -> T:
         try:
