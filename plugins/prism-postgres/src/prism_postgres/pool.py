@@ -65,10 +65,13 @@ class Database:
         except (TimeoutError, *LOST):
             pool.terminate()
 
-    async def connect(self) -> Connection:
-        """A connection of one's own, to LISTEN on or to build indexes; close it when done. Raises NoConnection."""
+    async def connect(self, kind: type | None = None) -> Connection:
+        """A connection of one's own, to LISTEN on or to build indexes; close it when done. Raises NoConnection.
+
+        `kind` is a subclass of asyncpg's Connection.
+        """
         try:
-            return await self._connect()
+            return await self._connect(**({} if kind is None else {"connection_class": kind}))
         except Exception as error:
             raise _no_connection(error) from error
 
@@ -140,12 +143,15 @@ class Database:
 
         return await self.run(whole, harmless=harmless)
 
-    async def _connect(self, *_arguments: Any, **_options: Any) -> Connection:
+    async def _connect(
+        self, *_arguments: Any, connection_class: type = asyncpg.Connection, **_options: Any
+    ) -> Connection:
         """Connects, for the pool or for ourselves. What the pool passes on are its defaults."""
         config = self.config
         options: dict[str, Any] = {
             "timeout": config.connect_timeout,
             "command_timeout": config.statement_timeout + _SLACK,
+            "connection_class": connection_class,
         }
         if config.tls:
             options["ssl"] = tls_context(config)

@@ -26,6 +26,7 @@ from prism.slots.registry import (
 
 from prism_postgres.errors import failure
 from prism_postgres.indexes import Indexed, wanted
+from prism_postgres.indexing import build
 from prism_postgres.migrations import Module
 from prism_postgres.plugin import REGISTRY
 from prism_postgres.predicates import support
@@ -84,6 +85,12 @@ class PostgresRegistry(PostgresSlot, RegistryBackend):
         super().__init__(config, context)
         self._indexes = wanted(config.indexes, context.indexes)
         self._indexed = Indexed.of(self._indexes)
+
+    async def open(self) -> None:
+        """Connects and checks; makes tables and indexes that are missing, with `auto_migrate`."""
+        await super().open()
+        if self._config.auto_migrate:
+            await build(self._database, self._config.db_schema, self._number, self._indexes)
 
     async def set(self, writes: Sequence[Write]) -> list[SetOutcome]:
         """Stores registrations, up to 2,500 or 4 MiB of metadata in one statement."""
