@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
@@ -115,6 +115,12 @@ class Coordinator:
         """Readiness: one cheap operation on every open slot; raises the first failure."""
         for ns in list(self._namespaces.values()):
             await ns.check()
+
+    def gauges(self) -> Iterator[tuple[str, str, str, float]]:
+        """The numbers of slots that have some: namespace, slot, name of the metric after `prism_`, value."""
+        for ns in list(self._namespaces.values()):
+            for kind, name, value in ns.gauges():
+                yield ns.name, kind, name, value
 
     async def namespaces(self) -> list[str]:
         """The names of those that are open."""

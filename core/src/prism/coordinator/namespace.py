@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from prism.plugins.spec import Capability, SlotKind, SlotSpec
 from prism.slots.context import Backend
 from prism.slots.durability import DurabilityBackend
 from prism.slots.messaging import MessagingBackend, Subscription, Topic, TopicKind
-from prism.slots.optional import Auditable
+from prism.slots.optional import Auditable, Measured
 from prism.slots.registry import RegistryBackend
 
 logger = logging.getLogger(__name__)
@@ -132,6 +132,14 @@ class Namespace:
                     await close()
             except Exception:
                 logger.exception("closing the %s of namespace %r failed", what, self.name)
+
+    def gauges(self) -> Iterator[tuple[SlotKind, str, float]]:
+        """The numbers of slots that have some: slot, name of the metric after `prism_`, value."""
+        for kind, backend in self._backends():
+            if isinstance(backend, Measured):
+                slot_type = self.config.slots[kind].type
+                for name, value in backend.gauges().items():
+                    yield kind, f"{slot_type}_{name}", value
 
     def _backends(self) -> list[tuple[SlotKind, Backend]]:
         slots: list[tuple[SlotKind, Backend]] = [

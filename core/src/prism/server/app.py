@@ -102,7 +102,7 @@ class Proxy:
         if self.http_address is None:
             return
         registry = CollectorRegistry()
-        registry.register(ProxyCollector(self.coordinator.metrics, self.hub, self.calls))
+        registry.register(ProxyCollector(self.coordinator, self.hub, self.calls))
         edge = HttpEdge(self.coordinator, lambda: self.phase, registry)
         stack.push_async_callback(edge.close)
         self.http_address = await edge.start(self.http_address)
