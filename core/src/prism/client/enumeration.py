@@ -7,9 +7,8 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from prism.client import arguments
 from prism.client.identity import Identity, IdentityPage, views
-from prism.model.errors import InvalidArgument
-from prism.model.json import describe
 
 if TYPE_CHECKING:
     from prism.client.transport import Transport
@@ -43,8 +42,7 @@ class Enumeration:
             size: identities per page, 1 to 5,000 unless the namespace says otherwise; a page is shorter where
                 its metadata is large.
         """
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise InvalidArgument.at("size", f"expected a number from 1, got {describe(size)}")
+        arguments.count(size, "size", 1, arguments.LARGEST_COUNT)
         transport = await self._connect()
         left = self._query.limit
         query = self._query
