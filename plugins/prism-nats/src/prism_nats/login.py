@@ -99,9 +99,7 @@ def _advice(config: NatsConfig) -> str:
     if config.token is not None:
         return "check token"
     if config.credentials is not None:
-        return (
-            f"check that the user in credentials ({config.credentials}) is valid, and its account known"
-        )
+        return f"check that the user in credentials ({config.credentials}) is valid, and its account known"
     if config.nkey_seed is not None:
         return "check that the server knows the public key of nkey_seed"
     if any("@" in url for url in config.servers):
@@ -120,7 +118,8 @@ def _check_seed(option: str, seed: bytes) -> None:
     try:
         import nkeys  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra, for logins by keys
     except ImportError as error:
-        raise Misconfigured(f'{option} needs another library: pip install "prism-nats[nkeys]"') from error
+        fix = "from a checkout of Prism: pip install './plugins/prism-nats[nkeys]'"
+        raise Misconfigured(f"{option} needs another library; {fix}") from error
     try:
         nkeys.from_seed(bytearray(seed)).wipe()
     except Exception as error:  # noqa: BLE001 - nkeys raises what base64, struct and its own code raise
