@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import aclosing
+from collections.abc import Coroutine, Iterable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import quote
 
 from prism.coordinator import frames
@@ -63,6 +65,47 @@ class _Sending:
             self.collector.tally.settle_all(range(base, base + len(identities)), status, reason)
 
 
+class _Ahead:
+    """Sends one page while the next one is read; pages are sent one after another all the same."""
+
+    def __init__(self) -> None:
+        self._under_way: asyncio.Task[None] | None = None
+
+    async def start(self, sending: Coroutine[Any, Any, None]) -> None:
+        """Starts sending a page once the page before is sent.
+
+        Raises what sending the page before raised.
+        """
+        try:
+            await self._finish()
+        except BaseException:
+            sending.close()
+            raise
+        self._under_way = asyncio.create_task(sending)
+        await asyncio.sleep(0)  # lets it begin: a registry that answers at once would not
+
+    async def _finish(self) -> None:
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            await under_way
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            await self._finish()
+        elif isinstance(error, Exception):  # the next page couldn't be read: this one is sent all the same
+            with suppress(PrismError):
+                await self._finish()
+        elif self._under_way is not None:
+            self._under_way.cancel()
+            with suppress(asyncio.CancelledError, PrismError):
+                await self._finish()
+
+
 class Multicasts:
     """Sends, and remembers what was sent lately."""
 
@@ -79,9 +122,9 @@ class Multicasts:
         self._metrics.multicasts[ns.name] += 1
         send_page = self._publish if at_most_once else self._store
         try:
-            async with aclosing(targets_of(ns, command.filter)) as pages:
+            async with aclosing(targets_of(ns, command.filter)) as pages, _Ahead() as ahead:
                 async for page in pages:
-                    await send_page(sending, page)
+                    await ahead.start(send_page(sending, page))
         except PrismError as error:
             sent = len(sending.collector.tally.codes)
             if sent:
@@ -165,11 +208,8 @@ class Multicasts:
         publication = Publication(sending.message.payload, _headers(sending.ns, sending.message))
         topics = [Topic(TopicKind.IDENTITY, identity) for identity in identities]
         outcomes = await self._exchange.publish_to(sending.ns, publication, topics)
-        by_status: dict[tuple[Status, str], list[str]] = {}
-        for identity, outcome in zip(identities, outcomes, strict=True):
-            by_status.setdefault(_native_status(outcome), []).append(identity)
-        for (status, reason), found in by_status.items():
-            sending.settle(found, status, reason)
+        for outcome, found in _alike(outcomes, identities):
+            sending.settle(found, *_native_status(outcome))
 
     async def _store(self, sending: _Sending, page: TargetPage) -> None:
         """At least once: into every target's queue first, then a nudge to the proxies that host them."""
@@ -273,6 +313,19 @@ def _by_address(page: TargetPage) -> list[tuple[str, TargetPage]]:
         else:
             there.append(i)
     return [(address, page.chosen(there)) for address, there in places.items()]
+
+
+def _alike(
+    outcomes: Sequence[PublishOutcome], identities: Sequence[str]
+) -> Iterable[tuple[PublishOutcome, Sequence[str]]]:
+    """The identities by outcome. Most of a page have the same object for one, so objects are told apart, not values."""
+    distinct = {id(outcome): outcome for outcome in outcomes}
+    if len(distinct) == 1:
+        return [(outcomes[0], identities)]
+    found: dict[int, list[str]] = {key: [] for key in distinct}
+    for identity, key in zip(identities, map(id, outcomes), strict=True):
+        found[key].append(identity)
+    return [(distinct[key], group) for key, group in found.items()]
 
 
 def _native_status(outcome: PublishOutcome) -> tuple[Status, str]:

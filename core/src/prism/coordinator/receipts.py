@@ -102,6 +102,11 @@ class Tally:
     def settle_all(self, places: Sequence[int], status: Status, reason: str) -> None:
         """Settles positions with one reason; those that are settled stay as they are."""
         number = self._number(reason) if reason else 0
+        if isinstance(places, range) and places.step == 1 and not any(self.codes[places.start : places.stop]):
+            self.codes[places.start : places.stop] = bytes((status,)) * len(places)
+            self.reason_index[places.start : places.stop] = array(self.reason_index.typecode, [number]) * len(places)
+            self._settled(len(places))
+            return
         settled = 0
         for place in places:
             if self.codes[place] == UNSETTLED:
