@@ -22,7 +22,7 @@ from prism.model.limits import check_size
 from prism.model.message import OCTETS, DeliverySemantics, Message, new_message_id
 from prism.model.operations import MulticastCommand
 from prism.model.pages import TargetPage, at
-from prism.model.time import SECOND, Micros, to_rfc3339, wall_clock
+from prism.model.time import SECOND, Micros, show_seconds, to_rfc3339, wall_clock
 from prism.plugins.spec import SlotKind
 from prism.slots.context import Failure
 from prism.slots.durability import Enqueued, EnqueueOutcome, NoQueue
@@ -121,9 +121,11 @@ class Multicasts:
         check_size("payload", len(command.payload), limits.payload_bytes, "bytes", "send a reference to it instead")
         wait = ns.config.timeout if command.timeout is None else command.timeout
         if not 0 <= wait <= LONGEST_WAIT:
-            raise InvalidArgument.at("timeout_ms", f"{wait // 1_000:,} is not between 0 and {LONGEST_WAIT // 1_000:,}")
+            raise InvalidArgument.at(
+                "timeout", f"{show_seconds(wait)} is not between 0 and {show_seconds(LONGEST_WAIT)}"
+            )
         if command.message_ttl is not None and command.message_ttl <= 0:
-            raise InvalidArgument.at("message_ttl_seconds", f"{command.message_ttl / SECOND:g} is not positive")
+            raise InvalidArgument.at("message_ttl", f"{show_seconds(command.message_ttl)} is not positive")
         message = Message(
             id=_message_id(command.message_id),
             payload=command.payload,
