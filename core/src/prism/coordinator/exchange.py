@@ -95,13 +95,8 @@ class Exchange:
             if sender == self.address:
                 self._take_acks(ns, message_id, identities, again=again)
                 continue
-<<<<<<< HEAD
-            for piece in frames.chunks(len(identities)):
-                await self.publish(ns, sender, frames.acked(self.address, message_id, identities[piece], again=again))
-=======
             for piece in frames.pieces(identities):
-                await self.publish(ns, sender, frames.acked(self.address, message_id, identities[piece]))
->>>>>>> main
+                await self.publish(ns, sender, frames.acked(self.address, message_id, identities[piece], again=again))
 
     async def read_inbox(self, ns: Namespace) -> None:
         """Reads this proxy's inbox until the subscription ends."""
