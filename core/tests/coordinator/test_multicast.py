@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
+from prism.coordinator import multicast
 from prism.model.errors import Unavailable
 from prism.model.identity import Target
 from prism.model.pages import TargetPage
@@ -50,6 +51,7 @@ class Log:
 async def log(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Log:
     log = Log()
     await proxy.send()  # opens the namespace
+    monkeypatch.setattr(multicast, "WORTH_READING_AHEAD", 1)
     monkeypatch.setattr(messaging_of(proxy), "publish", log.publish)
     return log
 
