@@ -285,7 +285,6 @@ async def _while_reading(
                 await send(page)
             else:
                 sending = asyncio.create_task(send(page))
-                await asyncio.sleep(0)  # lets it begin: a registry that answers at once would not
         if sending is not None:
             await sending
     except PrismError:
