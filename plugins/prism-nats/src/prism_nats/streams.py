@@ -7,6 +7,8 @@ we asked (`multi_last` says how far it looked).
 
 from __future__ import annotations
 
+import asyncio
+import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -48,6 +50,10 @@ class Streams:
         self._config = config
         self._policy = policy
         self._replicas = 1
+        self._opening = asyncio.Lock()
+        self._unsure = False
+        self.life = ""
+        """Changes when the stream of the queues is made anew: its sequences begin again then."""
         self.timeout = config.timeout
         """Seconds for which a call is tried."""
         self.patience = min(config.timeout / 4, 2.0)
@@ -89,12 +95,34 @@ class Streams:
             self.timeout,
         )
         self._replicas = info["config"]["num_replicas"]
+        self.life = re.sub(r"\D", "", info["created"])
         # Records that are always there: a read that finds nothing doesn't say how far it looked.
         await self.publish_one(subjects.mark, b"", ROLLUP)
         await self.publish_one(subjects.sentinel, b"")
         for stream in (subjects.queue_stream, subjects.ledger_stream):
             await self.latest(stream, [])  # a server that can't do this kind of read is found out here
         return parse_stamp(info["ts"].encode())
+
+    def doubt(self) -> None:
+        """To be called when the connection was lost: a server that keeps streams in memory may have none any more."""
+        self._unsure = True
+
+    async def ready(self) -> bool:
+        """Makes the streams again where they are gone since the connection was lost; whether they are new.
+
+        Raises what `open` does.
+        """
+        async with self._opening:
+            if not self._unsure:
+                return False
+            before = self.life
+            self._unsure = False
+            try:
+                await self.open()
+            except BaseException:
+                self._unsure = True
+                raise
+            return self.life != before
 
     async def server_time(self) -> Micros:
         """The server's time now."""
