@@ -98,6 +98,19 @@ async def test_identity_is_refused_what_no_message_can_carry(nats_server: Server
     assert "max_payload of 1,048,576" in outcome.error.message
 
 
+async def test_identity_hears_a_mebibyte_from_a_server_that_carries_two(
+    start_server: Callable[..., Server], slots: Slots
+) -> None:
+    server = await asyncio.to_thread(start_server, "nats", config={"max_payload": "2MB"})
+    slot = await slots.messaging(server)
+    client = await nats.connect(server.url)
+    subscription = await client.subscribe(f"{server.scope}.room.to.alice")
+    await client.flush()
+    assert await slot.publish(Publication(bytes(MEBIBYTE), {"a": "b"}), [identity("alice")]) == [Published()]
+    assert (await subscription.next_msg(timeout=5)).data == bytes(MEBIBYTE)
+    await client.close()
+
+
 async def test_slots_with_equal_options_share_a_connection(nats_server: Server, slots: Slots) -> None:
     one, other = await slots.messaging(nats_server), await slots.durability(nats_server)
     assert one._link is other._parts.link
