@@ -12,6 +12,7 @@ from prism.model.delivery import MulticastResult, Status, Statuses
 
 UNSETTLED = int(Status.UNSPECIFIED)
 DELIVERED = int(Status.DELIVERED)
+_UNSETTLED_BYTE = bytes((UNSETTLED,))
 
 
 class Tally:
@@ -139,10 +140,12 @@ class Tally:
         codes, index, reasons = bytearray(self.codes), self.reason_index[:], list(self.reasons)
         if self.unsettled:
             reasons.append(reason)
-            for i, code in enumerate(codes):
-                if code == UNSETTLED:
-                    codes[i] = status
+            if self.unsettled == len(codes):
+                index = array("I", (len(reasons),)) * len(codes)
+            else:
+                for i in [i for i, code in enumerate(codes) if code == UNSETTLED]:
                     index[i] = len(reasons)
+            codes = codes.replace(_UNSETTLED_BYTE, bytes((status,)))
         kept = len(self.identities)
         return MulticastResult(
             message_id=message_id,

@@ -120,7 +120,8 @@ def _check_seed(option: str, seed: bytes) -> None:
     try:
         import nkeys  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra, for logins by keys
     except ImportError as error:
-        raise Misconfigured(f'{option} needs another library: pip install "prism-nats[nkeys]"') from error
+        fix = "from a checkout of Prism: pip install './plugins/prism-nats[nkeys]'"
+        raise Misconfigured(f"{option} needs another library; {fix}") from error
     try:
         nkeys.from_seed(bytearray(seed)).wipe()
     except Exception as error:  # noqa: BLE001 - nkeys raises what base64, struct and its own code raise
