@@ -152,10 +152,17 @@ async def test_large_messages_that_are_dropped_leave_nothing(nats_server: Server
     assert (await parts(slot), await references(slot)) == (0, 0)
 
 
-async def test_large_message_that_times_out_leaves_a_gap_and_nothing_else(nats_server: Server, slots: Slots) -> None:
+async def test_large_message_that_times_out_leaves_a_gap_and_nothing_else(
+    nats_server: Server, slots: Slots, until: Until
+) -> None:
     slot = await slots.durability(nats_server)
     await slot.create(["alice"])
     await slot.enqueue(message("m1", MEBIBYTE), ["alice"], ttl=1)
+
+    async def timed_out() -> bool:  # by the server's clock, which is known as well as an answer travels
+        return await slot.depth(["alice"]) == [0]
+
+    await until(timed_out)
     leases = await slot.dequeue(["alice"], 10, LONG)
     assert contents(leases) == [("alice", Gap(1))]
     assert (await parts(slot), await references(slot)) == (0, 0)
