@@ -157,6 +157,7 @@ async def explain(ns: Namespace, query: EnumerateQuery) -> Explanation:
         parts=[Part(to_mapping(node), support.value) for node, support in plan.split.support],
         residual=None if plan.split.residual is None else to_mapping(plan.split.residual),
         exact=plan.split.exact,
+        backend_plan=ns.registry.describe(plan.split.pushed),
     )
 
 

@@ -10,9 +10,10 @@ import orjson
 from prism.filters.ast import And, Compare
 from prism.filters.compiled import CompiledFilter, compile_filter
 from prism.filters.record import Record
+from prism.model.pages import at
 from prism.slots.registry import Projection, Query, RecordPage, ScanPage, TargetPage
 
-from prism_redis.reading import Member, Reader, after_identity, identities_of
+from prism_redis.reading import Member, Reader, Snapshot, after_identity, identities_of
 from prism_redis.records import identity_of, target_page
 from prism_redis.terms import Keys, Stretch, Test, Where, fields_of, predicate, read_terms, sources
 
@@ -67,9 +68,11 @@ class PartScan:
         self._source: Source | None = None
         self._full = query.projection is Projection.FULL or bool(query.sort)
         self.nothing: ScanPage = RecordPage.empty() if self._full else TargetPage.empty()
-        self._fields = {keys for node in query.conjuncts for keys in fields_of(node)}
-        self._indexed = reader.has(self._fields)
-        self._tests: list[Test] = [predicate(node) for node in query.conjuncts] if self._indexed else []
+        self._known = [node for node in query.conjuncts if reader.answers(node)]
+        """The parts of the filter that indexes decide; the rest is evaluated on the metadata."""
+        self._indexed = len(self._known) == len(query.conjuncts)
+        self._fields = {keys for node in self._known for keys in fields_of(node)} if self._indexed else set()
+        self._tests: list[Test] = [predicate(node) for node in self._known] if self._indexed else []
 
     async def step(self, after: bytes | None, size: int) -> Step:
         """What matches and is live of the next `size` candidates past an identity."""
@@ -115,9 +118,7 @@ class PartScan:
         order = self._reader.key(_ORDER)
         assert order is not None
         everyone = Source(order, Stretch(start, _EVERYONE.high), decided=not self._query.conjuncts)
-        if not self._query.conjuncts or not self._indexed:
-            return everyone
-        known = [part for part in map(sources, self._query.conjuncts) if part is not None]
+        known = [part for part in map(sources, self._known) if part is not None]
         if not known:
             return everyone
         if any(not part for part in known):
@@ -172,7 +173,7 @@ class PartScan:
         """The registrations of entries that match; what was written since they were read is looked at again."""
         identities = identities_of(members)
         shot = await self._reader.snapshot(identities, documents=True)
-        found = shot.records()
+        found = shot.records(shot.live())
         if not self._query.conjuncts or max(found.revisions, default=0) <= revision:
             return found
         still = set(matching(compile_filter(And(self._query.conjuncts)), found))
@@ -184,20 +185,25 @@ class PartScan:
             return self.nothing
         documents = self._full or not self._indexed
         shot = await self._reader.snapshot(identities, terms=bool(self._fields), documents=documents)
+        chosen = self._that_hold(shot) if self._indexed else self._that_match(shot)
+        return shot.records(chosen) if self._full else shot.targets(chosen)
+
+    def _that_hold(self, shot: Snapshot) -> list[int]:
+        """The positions of the live records for which the query holds, by the values they are filed under."""
         names, tests = self._names(), self._tests
         chosen = []
-        for i, identity in enumerate(identities):
-            if not shot.is_live(i):
-                continue
+        for i in shot.live():
             terms = read_terms(shot.terms[i], names) if names else {}
-            if all(test(identity, terms) for test in tests):
+            if all(test(shot.identities[i], terms) for test in tests):
                 chosen.append(i)
-        if not documents:
-            return shot.targets(chosen)
-        found = shot.records(chosen)
-        if not self._indexed:
-            found = found.chosen(matching(compile_filter(And(self._query.conjuncts)), found))
-        return found if self._full else found.target_page()
+        return chosen
+
+    def _that_match(self, shot: Snapshot) -> list[int]:
+        """The same by their metadata: only of what matches more than that is looked at."""
+        evaluate, live = compile_filter(And(self._query.conjuncts)), shot.live()
+        if evaluate.metadata_only:
+            return list(at(live, evaluate.documents([orjson.loads(shot.documents[i] or b"{}") for i in live])))
+        return list(at(live, matching(evaluate, shot.records(live))))
 
     def _names(self) -> dict[int, Keys]:
         return {number: keys for number, keys in self._reader.fields.names.items() if keys in self._fields}
