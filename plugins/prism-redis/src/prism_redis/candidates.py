@@ -6,22 +6,18 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
 from prism.filters.ast import And, Compare
-from prism.filters.compiled import CompiledFilter, compile_filter
-from prism.filters.record import Record
-from prism.model.pages import at
+from prism.filters.compiled import compile_filter
 from prism.slots.registry import Projection, Query, RecordPage, ScanPage, TargetPage
 
-from prism_redis.reading import Member, Reader, Snapshot, after_identity, identities_of
+from prism_redis.evaluating import WALK, Evaluation, matching
+from prism_redis.reading import Member, Reader, after_identity, identities_of
 from prism_redis.records import identity_of, target_page
 from prism_redis.terms import Keys, Stretch, Test, Where, fields_of, predicate, read_terms, sources
 
 COLLECT: Final = 20_000
 """Entries of stretches that aren't in the order of identities, up to which they are read and sorted here; where
 there are more, all records are walked in order."""
-WALK: Final = 1_000
-"""Records looked at in one step of a walk."""
 _EVERYONE: Final = Stretch(b"", b"\xff")
 _ORDER: Final = Where(None, (_EVERYONE,))
 
@@ -70,9 +66,16 @@ class PartScan:
         self.nothing: ScanPage = RecordPage.empty() if self._full else TargetPage.empty()
         self._known = [node for node in query.conjuncts if reader.answers(node)]
         """The parts of the filter that indexes decide; the rest is evaluated on the metadata."""
-        self._indexed = len(self._known) == len(query.conjuncts)
-        self._fields = {keys for node in self._known for keys in fields_of(node)} if self._indexed else set()
-        self._tests: list[Test] = [predicate(node) for node in self._known] if self._indexed else []
+        self._evaluation: Evaluation | None = None
+        if len(self._known) < len(query.conjuncts):
+            self._evaluation = Evaluation(reader, query.conjuncts, full=self._full)
+        self._fields = {keys for node in self._known for keys in fields_of(node)}
+        self._tests: list[Test] = [predicate(node) for node in self._known]
+
+    @property
+    def most(self) -> int:
+        """How many candidates to look at in one step at most."""
+        return WALK if self._evaluation is None else self._evaluation.most
 
     async def step(self, after: bytes | None, size: int) -> Step:
         """What matches and is live of the next `size` candidates past an identity."""
@@ -88,10 +91,12 @@ class PartScan:
             return Step(self.nothing, last=True, reached=b"")
         last = len(members) <= size  # with one more than a step the last step is known to be it
         del members[size:]
-        if not source.decided:
-            found = await self._checked(identities_of(members))
+        if self._evaluation is not None:
+            found = await self._evaluation.of_entries(look, members, source.start)
+        elif not source.decided:
+            found = await self._checked(identities_of(members, source.start))
         elif self._full:
-            found = await self._completed(members, look.revision)
+            found = await self._completed(identities_of(members, source.start), look.revision)
         else:
             found = await self._live_targets(members, source.start, expired=look.expired > 0)
         return Step(found, last, identity_of(members[-1]))
@@ -107,7 +112,7 @@ class PartScan:
                 return look.stored - look.expired
         total, after, last = 0, None, False
         while not last:
-            step = await self.step(after, WALK)
+            step = await self.step(after, self.most)
             total, after, last = total + len(step.page), step.reached, step.last
         return total
 
@@ -165,13 +170,12 @@ class PartScan:
 
     async def _live_targets(self, members: list[Member], start: int, *, expired: bool) -> TargetPage:
         if expired:
-            gone = await self._reader.expired(identities_of(members))
+            gone = await self._reader.expired(identities_of(members, start))
             members = [member for member in members if identity_of(member) not in gone]
         return target_page(members, start)
 
-    async def _completed(self, members: list[Member], revision: int) -> RecordPage:
+    async def _completed(self, identities: list[bytes], revision: int) -> RecordPage:
         """The registrations of entries that match; what was written since they were read is looked at again."""
-        identities = identities_of(members)
         shot = await self._reader.snapshot(identities, documents=True)
         found = shot.records(shot.live())
         if not self._query.conjuncts or max(found.revisions, default=0) <= revision:
@@ -183,40 +187,16 @@ class PartScan:
         """The live ones of some candidates for which the query holds, as of one moment."""
         if not identities:
             return self.nothing
-        documents = self._full or not self._indexed
-        shot = await self._reader.snapshot(identities, terms=bool(self._fields), documents=documents)
-        chosen = self._that_hold(shot) if self._indexed else self._that_match(shot)
-        return shot.records(chosen) if self._full else shot.targets(chosen)
-
-    def _that_hold(self, shot: Snapshot) -> list[int]:
-        """The positions of the live records for which the query holds, by the values they are filed under."""
+        if self._evaluation is not None:
+            return await self._evaluation.of_identities(identities)
+        shot = await self._reader.snapshot(identities, terms=bool(self._fields), documents=self._full)
         names, tests = self._names(), self._tests
         chosen = []
         for i in shot.live():
             terms = read_terms(shot.terms[i], names) if names else {}
             if all(test(shot.identities[i], terms) for test in tests):
                 chosen.append(i)
-        return chosen
-
-    def _that_match(self, shot: Snapshot) -> list[int]:
-        """The same by their metadata: only of what matches more than that is looked at."""
-        evaluate, live = compile_filter(And(self._query.conjuncts)), shot.live()
-        if evaluate.metadata_only:
-            return list(at(live, evaluate.documents([orjson.loads(shot.documents[i] or b"{}") for i in live])))
-        return list(at(live, matching(evaluate, shot.records(live))))
+        return shot.records(chosen) if self._full else shot.targets(chosen)
 
     def _names(self) -> dict[int, Keys]:
         return {number: keys for number, keys in self._reader.fields.names.items() if keys in self._fields}
-
-
-def as_records(page: RecordPage) -> list[Record]:
-    """Registrations as filters and sort orders see them."""
-    documents = map(orjson.loads, page.metadata_json)
-    return list(map(Record, page.identities, documents, page.registered_at, page.updated_at, page.expires_at))
-
-
-def matching(evaluate: CompiledFilter, page: RecordPage) -> list[int]:
-    """The positions of those for which a filter holds."""
-    if evaluate.metadata_only:
-        return evaluate.documents([orjson.loads(data) for data in page.metadata_json])
-    return [i for i, record in enumerate(as_records(page)) if evaluate.matches(record)]

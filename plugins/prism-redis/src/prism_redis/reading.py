@@ -143,6 +143,12 @@ class Reader:
             if score is not None and (moment(score) or 0) <= now
         }
 
+    async def documents(self, identities: Sequence[bytes]) -> tuple[Look, list[bytes | None]]:
+        """Where the partition stands, and the metadata of records as of that moment."""
+        command: Command = ("HMGET", self._where.tag + b":r:docs", *identities)
+        look, [documents] = await self._looking([command], at_once=True)
+        return look, documents
+
     async def snapshot(self, identities: Sequence[bytes], *, terms: bool = False, documents: bool = False) -> Snapshot:
         """Heads and expiries of records, and on demand the encoded values of their fields, and metadata."""
         base, names = self._where.tag, tuple(identities)
@@ -216,8 +222,12 @@ def after_identity(identity: bytes) -> bytes:
     return identity + b"\x01"
 
 
-def identities_of(members: Sequence[Member]) -> list[bytes]:
-    """The identities of entries."""
+def identities_of(members: Sequence[Member], start: int | None = None) -> list[bytes]:
+    """The identities of entries. `start` is the length of their value, if it's the same for all; 0 for the order."""
+    if start == 0:
+        parts = b"\0".join(members).split(b"\0")
+        if len(parts) == 3 * len(members):
+            return parts[::3]
     return [member.rsplit(b"\0", 3)[-3] for member in members]
 
 

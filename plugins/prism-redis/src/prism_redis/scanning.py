@@ -14,8 +14,9 @@ from prism.filters.compiled import compile_filter
 from prism.filters.sorting import seek_key, sort_key
 from prism.slots.registry import Projection, Query, RecordPage, ScanPage, TargetPage
 
-from prism_redis.candidates import WALK, PartScan, Step, as_records, matching
+from prism_redis.candidates import PartScan, Step
 from prism_redis.concurrency import together
+from prism_redis.evaluating import WALK, as_records, matching
 from prism_redis.keys import grouped
 from prism_redis.reading import Reader
 
@@ -83,7 +84,8 @@ class Scan:
                     found = _in_order(found, None if after is None else after.decode())
                 met += len(found)
                 # Few hits: look further ahead. Many: what is more than a page would have to be read again.
-                ahead = least if len(found) * 2 >= size else min(2 * ahead, max(least, WALK))
+                most = min(part.most for part in parts)
+                ahead = least if len(found) * 2 >= size else min(2 * ahead, max(least, most))
                 if after is not None and (limit is None or met < limit):
                     reading.begin(after, ahead)
                 yield found
