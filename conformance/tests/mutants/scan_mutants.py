@@ -63,10 +63,10 @@ def target_of_a_replaced_registration_is_kept(patch: MP) -> None:
     patch.setattr(MemoryRegistry, "scan", scan)
 
 
-@registry("REG-209", "REG-206", "REG-207", "REG-208")
+@registry("REG-209", "REG-207")
 def columns_of_a_page_are_of_different_records(patch: MP) -> None:
     patch.setattr(memory, "target_page", _turned(memory.target_page, "registration_ids"))
-    patch.setattr(memory, "record_page", _turned(memory.record_page, "expires_at"))
+    patch.setattr(memory, "record_page", _turned(memory.record_page, "owners"))
 
 
 @registry("REG-212")

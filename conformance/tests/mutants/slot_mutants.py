@@ -46,6 +46,18 @@ def messaging_can_be_watched_and_does_not_say_so(patch: MP) -> None:
     patch.setattr(slot_module, "Watchable", MemoryMessaging)
 
 
+@durability("SLOT-031")
+def gauge_has_a_name_that_no_metric_can_have(patch: MP) -> None:
+    patch.setattr(slot_module, "Measured", MemoryDurability)
+    patch.setattr(MemoryDurability, "gauges", lambda self: {"log lag": 0}, raising=False)
+
+
+@messaging("SLOT-031")
+def gauges_need_an_open_slot(patch: MP) -> None:
+    patch.setattr(slot_module, "Measured", MemoryMessaging)
+    patch.setattr(MemoryMessaging, "gauges", lambda self: {"topics": len(self._part._listeners)}, raising=False)
+
+
 @durability("DUR-205", *DEAD_LETTER_CHECKS)
 def dead_letters_are_faked(patch: MP) -> None:
     _has(patch, MemoryDurability, less=Capability.DEAD_LETTER)

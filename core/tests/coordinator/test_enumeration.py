@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from prism.model.errors import InvalidArgument, InvalidFilter, LimitExceeded, NotFound
-from prism.model.operations import Default, EnumerateQuery, NewIdentity
+from prism.memory.registry import MemoryRegistry
+from prism.model.errors import InternalError, InvalidArgument, InvalidFilter, LimitExceeded, NotFound
+from prism.model.operations import Default, EnumerateQuery, MulticastCommand, NewIdentity
+from prism.slots.registry import Query, RecordPage, ScanPage, TargetPage
 from support.proxies import NS, Proxy, opened_proxies
 
 
@@ -17,7 +21,7 @@ async def fill(proxy: Proxy, number: int) -> None:
 
 async def names(proxy: Proxy, **query: Any) -> list[str]:
     pages = proxy.coordinator.enumerate(NS, EnumerateQuery(**query))
-    return [registration.identity async for page in pages for registration in page.records.registrations()]
+    return [name async for page in pages for name in page.records.identities]
 
 
 async def test_no_filter_and_the_empty_filter_mean_everyone(proxy: Proxy) -> None:
@@ -47,7 +51,7 @@ async def test_cursors_page_through_everything_once(proxy: Proxy, sort: list[str
             )
         ]
         assert len(pages) == 1
-        collected += [registration.identity for registration in pages[0].records.registrations()]
+        collected += pages[0].records.identities
         cursor = pages[0].next_cursor
         if cursor is None:
             break
@@ -130,3 +134,26 @@ async def test_explain_says_who_evaluates_what(proxy: Proxy) -> None:
 async def test_an_unlisted_namespace_is_not_found_with_a_near_match(proxy: Proxy) -> None:
     with pytest.raises(NotFound, match=r'did you mean "default"'):
         await proxy.coordinator.count("defualt", None)
+
+
+@pytest.mark.parametrize("page", [TargetPage(["a"], ["r"], [""]), replace(RecordPage.of([]), identities=["a"])])
+async def test_a_page_that_breaks_the_contract_is_an_error_and_no_answer(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, page: ScanPage
+) -> None:
+    async def scan(self: MemoryRegistry, query: Query) -> AsyncIterator[ScanPage]:
+        yield page
+
+    monkeypatch.setattr(MemoryRegistry, "scan", scan)
+    with pytest.raises(InternalError, match="the registry plugin 'memory' answered a scan with a"):
+        await names(proxy)
+
+
+async def test_targets_of_columns_that_differ_in_length_are_sent_nothing(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scan(self: MemoryRegistry, query: Query) -> AsyncIterator[ScanPage]:
+        yield TargetPage(["a", "b"], ["r1"], ["", ""])
+
+    monkeypatch.setattr(MemoryRegistry, "scan", scan)
+    with pytest.raises(InternalError, match="columns of 2, 1, 2 entries"):
+        await proxy.coordinator.multicast(NS, MulticastCommand(None, b"x"))

@@ -166,7 +166,7 @@ class ScanContract(AnySlotContract):
         """Pages are columns of one length, with one record in each row."""
         registry = await opener.registry()
         batch = [
-            write(name, b'{"a":%d}' % i, registration_id=f"r{i}", ttl=HOUR if i % 2 else None, address=f"inbox-{i % 3}")
+            write(name, b'{"a":%d}' % i, registration_id=f"r{i}", ttl=HOUR, address=f"inbox-{i}", owner=f"owner-{i}")
             for i, name in enumerate(USERS)
         ]
         records = {one.identity: one for one in map(stored, await registry.set(batch))}

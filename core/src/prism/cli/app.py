@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from prism._version import __version__
 from prism.cli.attaching import attach
@@ -19,8 +20,22 @@ from prism.cli.sending import send
 from prism.cli.serving import demo, serve
 from prism.cli.upkeep import audit, migrate
 
+
+class _Commands(TyperGroup):
+    """The commands; typer's words for a wrong choice lose the ones that only its own code means."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
+
 app = typer.Typer(
     name="prism",
+    cls=_Commands,
     help="Register identities, find them by filter, and multicast to exactly the ones that match.",
     epilog=EPILOGUE + " Shell completion: prism --install-completion.",
     no_args_is_help=True,

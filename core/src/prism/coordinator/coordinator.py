@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
@@ -24,7 +24,7 @@ from prism.coordinator.registrations import Registrations
 from prism.filters.suggest import did_you_mean
 from prism.model.actor import set_actor
 from prism.model.delivery import MulticastResult
-from prism.model.errors import NotFound, PrismError, QuotaExceeded, Unavailable
+from prism.model.errors import DeadlineExceeded, NotFound, PrismError, QuotaExceeded, Unavailable
 from prism.model.identity import Registration, check_namespace
 from prism.model.operations import (
     DEFAULT_NAMESPACE,
@@ -37,12 +37,18 @@ from prism.model.operations import (
     Ttl,
 )
 from prism.model.time import SECOND, Clock, Micros
+from prism.plugins.spec import SlotKind
 from prism.slots.durability import Lease
 
 logger = logging.getLogger(__name__)
 
 EXPIRED_PER_SWEEP = 500
 """Expired registrations removed at a time, so that no read waits for a removal."""
+AFTER_OUTAGE = 5.0
+"""Seconds for which nothing is removed once a registry serves again: time for everybody who lives to say so.
+
+Proxies renew again every second, hear what ran out meanwhile, and the clients register again and keep their queues.
+"""
 
 
 class Coordinator:
@@ -109,6 +115,12 @@ class Coordinator:
         """Readiness: one cheap operation on every open slot; raises the first failure."""
         for ns in list(self._namespaces.values()):
             await ns.check()
+
+    def gauges(self) -> Iterator[tuple[str, str, str, float]]:
+        """The numbers of slots that have some: namespace, slot, name of the metric after `prism_`, value."""
+        for ns in list(self._namespaces.values()):
+            for kind, name, value in ns.gauges():
+                yield ns.name, kind, name, value
 
     async def namespaces(self) -> list[str]:
         """The names of those that are open."""
@@ -206,5 +218,24 @@ class Coordinator:
         while True:
             await asyncio.sleep(interval * random.uniform(0.75, 1.25))  # noqa: S311 - jitter, not a secret
             removed = EXPIRED_PER_SWEEP
-            while removed == EXPIRED_PER_SWEEP:
-                removed = await self.registrations.pop_expired(ns, EXPIRED_PER_SWEEP)
+            try:
+                while removed == EXPIRED_PER_SWEEP:
+                    removed = await self.registrations.pop_expired(ns, EXPIRED_PER_SWEEP)
+            except (Unavailable, DeadlineExceeded) as error:
+                self.metrics.background_failures[f"sweeper of {ns.name}"] += 1
+                logger.warning("namespace %r: the expired are not removed for now: %s", ns.name, error)
+                await self._outlast(ns)
+
+    async def _outlast(self, ns: Namespace) -> None:
+        """Waits until the registry has been serving for AFTER_OUTAGE."""
+        loop = asyncio.get_running_loop()
+        since: float | None = None
+        while since is None or loop.time() - since < AFTER_OUTAGE:
+            await asyncio.sleep(AFTER_OUTAGE / 10)
+            try:
+                with ns.guard(SlotKind.REGISTRY)("answer"):
+                    await ns.registry.check()
+            except (Unavailable, DeadlineExceeded):
+                since = None
+            else:
+                since = since or loop.time()

@@ -1,9 +1,9 @@
-"""Abilities that some slots have: the capability flag and the class must agree."""
+"""Abilities that some slots have. Where there is a capability for one, the flag and the class must agree."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -77,4 +77,16 @@ class Migratable(ABC):
         """Makes what is missing, and with `prune` removes what nothing asks for any more; what was done, as above.
 
         Safe to run several times, and by several at a time, while proxies serve.
+        """
+
+
+class Measured(ABC):
+    """A slot with numbers of its own that operators watch. No capability: it promises users nothing."""
+
+    @abstractmethod
+    def gauges(self) -> Mapping[str, float]:
+        """What stands now, by names of lower-case words joined by underscores, the unit last (`log_lag_records`).
+
+        Answers at once from memory, at any time, also before `open` and after `close`. The proxy shows each as the
+        metric `prism_TYPE_NAME` with the labels namespace and slot.
         """

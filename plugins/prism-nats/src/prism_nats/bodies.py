@@ -76,8 +76,9 @@ class Bodies:
         for i in range(body.parts):
             subject = self._streams.subjects.body(body.name, i).encode()
             async for _ in Attempts(self._streams.timeout):
-                (outcome,) = await self._streams.publish([subject], [b""], [payload[i * size : (i + 1) * size]])
-                if not is_busy(outcome):
+                part = payload[i * size : (i + 1) * size]
+                (outcome,) = await self._streams.publish([subject], [b""], [part], self._streams.patience)
+                if not (is_busy(outcome) or isinstance(outcome, ReplyTimeout)):
                     break
             if not isinstance(outcome, Ack):
                 return outcome

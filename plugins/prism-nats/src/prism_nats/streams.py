@@ -50,6 +50,8 @@ class Streams:
         self._replicas = 1
         self.timeout = config.timeout
         """Seconds for which a call is tried."""
+        self.patience = min(config.timeout / 4, 2.0)
+        """Seconds without an answer until what may be repeated is: a server that dies takes questions with it."""
 
     async def open(self) -> Micros:
         """Makes what isn't there and checks what is; returns the server's time.
@@ -105,7 +107,13 @@ class Streams:
         Raises:
             Rejected: its answer is an error.
         """
-        return answer_of(await self.link.request(f"$JS.API.{request}", orjson.dumps(body)))
+        subject, data = f"$JS.API.{request}", orjson.dumps(body)
+        async for _ in Attempts(self.timeout):
+            try:
+                return answer_of(await self.link.request(subject, data, patience=self.patience))
+            except ReplyTimeout as error:
+                last = error
+        raise last
 
     async def count(self, subjects: str) -> tuple[set[str], int]:
         """The subjects matching one that the stream of the queues has messages of, as its leader knows them.
@@ -127,11 +135,18 @@ class Streams:
                 return found, seen
 
     async def publish(
-        self, subjects: Sequence[bytes], headers: Sequence[bytes], bodies: Sequence[bytes]
+        self,
+        subjects: Sequence[bytes],
+        headers: Sequence[bytes],
+        bodies: Sequence[bytes],
+        patience: float | None = None,
     ) -> list[Outcome]:
-        """Publishes messages, thousands at a time, and says for each whether it is stored."""
-        replies = await self.link.ask(subjects, headers, bodies)
-        return [outcome_of(reply, self.timeout) for reply in replies]
+        """Publishes messages, thousands at a time, and says for each whether it is stored.
+
+        `patience` is how many seconds without any answer are enough to give up; None is `timeout`.
+        """
+        replies = await self.link.ask(subjects, headers, bodies, patience=patience)
+        return [outcome_of(reply, patience or self.timeout) for reply in replies]
 
     async def publish_one(self, subject: str, body: bytes, headers: bytes = b"") -> int:
         """Publishes a message, again while nobody takes it, and returns its sequence."""
@@ -198,7 +213,11 @@ class Streams:
                 for i in todo
             ]
             again = []
-            for i, replies in zip(todo, await self.link.collect([to] * len(todo), bodies), strict=True):
+            try:
+                answers = await self.link.collect([to] * len(todo), bodies, self.patience)
+            except ReplyTimeout:
+                continue
+            for i, replies in zip(todo, answers, strict=True):
                 found[i] = messages_of(replies)
                 reached = found[i][-1].seq if found[i] else 0
                 ended = not found[i] or found[i][-1].pending == 0
@@ -207,20 +226,17 @@ class Streams:
             todo = again
             if not todo:
                 return found
-        raise ReplyTimeout("the replicas of the stream lag behind its leader")
+        raise ReplyTimeout("the replicas of the stream lag behind its leader, or don't answer")
 
     async def read(self, sequences: Sequence[int]) -> dict[int, Stored]:
         """Messages by sequence; those that are gone are left out."""
         to = f"$JS.API.DIRECT.GET.{self.subjects.queue_stream}".encode()
         bodies = [b'{"seq":%d}' % seq for seq in sequences]
-        replies: list[Reply | None] = []
+        replies: list[Reply] = []
         for start in range(0, len(bodies), _LARGE):
-            piece = bodies[start : start + _LARGE]
-            replies += await self.link.ask([to] * len(piece), [b""] * len(piece), piece)
+            replies += await self._ask_again(to, bodies[start : start + _LARGE])
         found: dict[int, Stored] = {}
         for reply in replies:
-            if reply is None:
-                raise ReplyTimeout(f"no answer from NATS for {self.timeout} s")
             if not protocol.status(reply[1]):
                 (message,) = messages_of([reply])
                 found[message.seq] = message
@@ -249,16 +265,31 @@ class Streams:
 
     async def _api_many(self, to: bytes, bodies: list[bytes]) -> None:
         async for _ in Attempts(self.timeout):
-            replies = await self.link.ask([to] * len(bodies), [b""] * len(bodies), bodies, window=_API_WINDOW)
+            nothing = [b""] * len(bodies)
+            replies = await self.link.ask([to] * len(bodies), nothing, bodies, _API_WINDOW, self.patience)
             again = []
             for body, reply in zip(bodies, replies, strict=True):
                 outcome = outcome_of(reply, self.timeout)
-                if is_busy(outcome):
+                if is_busy(outcome) or isinstance(outcome, ReplyTimeout):
                     again.append(body)
+                elif isinstance(outcome, Rejected) and outcome.code not in _NO_SUCH_MESSAGE:
+                    raise outcome
             bodies = again
             if not bodies:
                 return
         raise ReplyTimeout(f"JetStream did not carry out {len(bodies)} removals in {self.timeout} s")
+
+    async def _ask_again(self, to: bytes, bodies: list[bytes]) -> list[Reply]:
+        """The answer to each question, of which those without one are repeated."""
+        found: dict[int, Reply] = {}
+        async for _ in Attempts(self.timeout):
+            todo = [i for i in range(len(bodies)) if i not in found]
+            if not todo:
+                return [found[i] for i in range(len(bodies))]
+            questions = [bodies[i] for i in todo]
+            replies = await self.link.ask([to] * len(todo), [b""] * len(todo), questions, patience=self.patience)
+            found |= {i: reply for i, reply in zip(todo, replies, strict=True) if reply is not None}
+        raise ReplyTimeout(f"no answer from NATS for {self.timeout:g} s")
 
     async def _read_from_leader(self, seq: int) -> Stored | None:
         last: Exception = ReplyTimeout("not tried")
@@ -281,7 +312,10 @@ class Streams:
         body = b'{"multi_last":["%b"]}' % b'","'.join(subjects)
         to = f"$JS.API.DIRECT.GET.{stream}".encode()
         async for _ in Attempts(self.timeout):
-            (replies,) = await self.link.collect([to], [body])
+            try:
+                (replies,) = await self.link.collect([to], [body], self.patience)
+            except ReplyTimeout:
+                continue
             end = replies[-1][1] or b""
             if protocol.status(end) in {404, 503}:
                 continue  # the record that is always there wasn't found: the replica lags, or there is none now

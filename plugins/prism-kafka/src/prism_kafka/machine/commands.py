@@ -59,7 +59,7 @@ _SHAPES: Final[dict[Kind, tuple[_Shape, ...]]] = {
     Kind.EXTEND: (_PAIRS, int),  # ..., visibility
     Kind.DEPTH: (_NAMES,),
     Kind.DEAD_LETTERS: (str, int),  # queue, limit
-    Kind.REPLAY: (str, _NAMES),  # queue, message ids
+    Kind.REPLAY: (str, _NAMES, int | NoneType),  # queue, message ids, time to live
     Kind.POLICY: (int, int, int, int),
     Kind.CLAIM: (),
     Kind.DONE: (int,),  # the offset of the claim

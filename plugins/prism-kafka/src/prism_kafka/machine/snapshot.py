@@ -17,7 +17,6 @@ from prism_kafka.machine.state import Claim, Counter, State
 from prism_kafka.machine.traces import Trace
 
 
-
 def pieces(state: State, size: int) -> Iterator[bytes]:
     """Writes a state down, in JSON arrays of rows of about `size` bytes.
 
@@ -113,7 +112,7 @@ def _restore(rows: Iterator[list[Any]]) -> State:
     return state
 
 
-def _trace(message_id: str, receivers: list[int], complete: bool, kept_until: int) -> Trace:  # noqa: FBT001
+def _trace(message_id: str, receivers: list[int], complete: bool, kept_until: int) -> Trace:
     trace = Trace(message_id)
     trace.receivers, trace.complete, trace.kept_until = array("Q", receivers), complete, kept_until
     return trace
