@@ -15,6 +15,7 @@ from prism_conformance import slot as slot_module
 
 from .running import durability, messaging, registry
 
+AUDIT_CHECKS = tuple(f"REG-{number}" for number in range(501, 509))
 MP = pytest.MonkeyPatch
 DEAD_LETTER_CHECKS = ("DUR-030", "DUR-037", "DUR-200", "DUR-201", "DUR-202", "DUR-203", "DUR-206", "DUR-207")
 
@@ -33,6 +34,11 @@ def registry_can_more_than_its_plugin_says(patch: MP) -> None:
 @registry("SLOT-030", "SLOT-020")
 def registry_says_it_can_be_watched(patch: MP) -> None:
     _has(patch, MemoryRegistry, more=Capability.WATCH)
+
+
+@registry("REG-500", "SLOT-020", *AUDIT_CHECKS)
+def registry_says_it_keeps_an_audit(patch: MP) -> None:
+    _has(patch, MemoryRegistry, more=Capability.AUDIT)
 
 
 @messaging("SLOT-030")

@@ -98,11 +98,13 @@ __all__ = [
     "Unsupported",
     "Violation",
     "__version__",
+    "acting_as",
     "sync",
 ]
 
 _MODULES = {
     "Client": "prism.client.client",
+    "acting_as": "prism.model.actor",
     "Enumeration": "prism.client.enumeration",
     "Disconnected": "prism.client.events",
     "Draining": "prism.client.events",

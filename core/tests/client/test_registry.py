@@ -380,3 +380,34 @@ async def test_identities_are_light_views(client: Client) -> None:
     assert isinstance(found, Identity)
     assert found.metadata is found.metadata
     assert found.metadata_json == b'{"a":1}'
+
+
+async def test_an_enumeration_is_a_coroutine_as_every_operation(client: Client) -> None:
+    await client.registry.register_many(ROOMS)
+    enumeration = client.registry.enumerate({"room": "a"})
+    assert asyncio.iscoroutine(enumeration)
+    task = asyncio.create_task(enumeration)
+    assert len(await task) == 5
+    assert len(await asyncio.create_task(enumeration)) == 5  # each use asks anew
+    assert len(await asyncio.wait_for(enumeration, 10)) == 5
+    first, second = await asyncio.gather(enumeration, client.registry.enumerate())
+    assert (len(first), len(second)) == (5, 10)
+
+
+async def test_an_enumeration_in_a_task_can_be_cancelled_and_fails_as_it_does_awaited(client: Client) -> None:
+    task = asyncio.create_task(client.registry.enumerate())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(prism.InvalidFilter):
+        await asyncio.create_task(client.registry.enumerate({"a.lt": None}))
+
+
+def test_an_enumeration_may_be_all_that_a_program_runs() -> None:
+    async def nobody() -> list[Identity]:
+        async with Client.embedded() as client:
+            return await client.registry.enumerate()
+
+    client = Client.embedded()
+    assert asyncio.run(client.registry.enumerate()) == asyncio.run(nobody()) == []

@@ -22,6 +22,7 @@ from prism.coordinator.namespace import Namespace, open_namespace
 from prism.coordinator.receipts import RecentMulticasts
 from prism.coordinator.registrations import Registrations
 from prism.filters.suggest import did_you_mean
+from prism.model.actor import set_actor
 from prism.model.delivery import MulticastResult
 from prism.model.errors import DeadlineExceeded, NotFound, PrismError, QuotaExceeded, Unavailable
 from prism.model.identity import Registration, check_namespace
@@ -213,6 +214,7 @@ class Coordinator:
     async def _sweep(self, ns: Namespace) -> None:
         """Removes what has expired, a little at a time, for ever. Safe in every proxy: each expiry is popped once."""
         interval = ns.config.sweep_interval / SECOND
+        set_actor(f"expiry at {self.address}")
         while True:
             await asyncio.sleep(interval * random.uniform(0.75, 1.25))  # noqa: S311 - jitter, not a secret
             removed = EXPIRED_PER_SWEEP

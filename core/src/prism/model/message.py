@@ -57,12 +57,17 @@ def encode_content(content: Content, content_type: str | None = None) -> tuple[b
     """The payload bytes and content type of what an application sends.
 
     bytes stay as they are (`application/octet-stream`), text becomes UTF-8 (`text/plain`), anything else
-    becomes JSON (`application/json`). A content type that was given is kept.
+    becomes JSON (`application/json`). A content type that was given is kept. Raises InvalidArgument for what is
+    none of these.
     """
     if isinstance(content, (bytes, bytearray, memoryview)):
         return bytes(content), content_type or OCTETS
     if isinstance(content, str):
-        return content.encode(), content_type or TEXT
+        try:
+            return content.encode(), content_type or TEXT
+        except UnicodeEncodeError:
+            text = "text holds a lone surrogate, which is not valid Unicode; send bytes instead"
+            raise InvalidArgument.at("message", text) from None
     problems: list[Violation] = []
     plain = json.normalise(content, "message", problems)
     if problems:

@@ -10,12 +10,11 @@ from prism.client.inbox import DEFAULT_PREFETCH
 from prism.sync.inbox import Inbox
 
 if TYPE_CHECKING:
+    from prism.client.arguments import AttachWhat, Beats
     from prism.client.batching import Items
     from prism.client.identity import Identity, IdentityPage, Registered
-    from prism.client.inbox import AttachWhat
     from prism.client.inbox import Inbox as AsyncInbox
     from prism.client.notices import OnEvent
-    from prism.client.registry import Beats
     from prism.client.registry import Registry as AsyncRegistry
     from prism.client.ttl import Seconds
     from prism.filters.parse import Source
