@@ -9,6 +9,7 @@ import typer
 from prism._version import __version__
 from prism.cli.attaching import attach
 from prism.cli.conformance import conformance
+from prism.cli.dead_letters import dead_letters
 from prism.cli.exits import EPILOGUE
 from prism.cli.exporting import export
 from prism.cli.importing import import_
@@ -46,4 +47,5 @@ def prism(
 
 for _command in (demo, serve, plugins, conformance, register, ls, get, send, attach, unregister, explain, export):
     app.command()(_command)
+app.command("dead-letters")(dead_letters)
 app.command("import")(import_)
