@@ -206,7 +206,11 @@ class Registry:
         return await (await self._connect()).multicast(command)
 
     async def get_multicast(self, message_id: str) -> MulticastResult:
-        """What has become of a multicast by now. NotFound after ten minutes, or from a proxy that didn't send it."""
+        """What has become of a multicast by now. NotFound when it is too long ago, or from a proxy that didn't send it.
+
+        PENDING at-least-once: stored when it was sent, and no acknowledgement has come. The reason says who isn't
+        registered any more; it may also have run out of time, been dropped from a full queue or become a dead letter.
+        """
         arguments.message_id(message_id)
         return await (await self._connect()).get_multicast(message_id)
 

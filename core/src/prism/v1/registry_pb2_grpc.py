@@ -179,7 +179,8 @@ class MulticastRegistryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetMulticast(self, request, context):
-        """What has become of a multicast by now. Kept for ten minutes by the proxy that sent it, and only there.
+        """What has become of a multicast by now. Known to the proxy that sent it alone, which keeps the last 1,000 multicasts
+        and at most 2,000,000 of their targets. NOT_FOUND otherwise.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
