@@ -100,11 +100,13 @@ __all__ = [
     "Unsupported",
     "Violation",
     "__version__",
+    "acting_as",
     "sync",
 ]
 
 _MODULES = {
     "Client": "prism.client.client",
+    "acting_as": "prism.model.actor",
     "DeadLetter": "prism.client.dead_letter",
     "Enumeration": "prism.client.enumeration",
     "Disconnected": "prism.client.events",

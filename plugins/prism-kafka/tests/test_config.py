@@ -17,7 +17,7 @@ DAY = 24 * 3600 * SECOND
 
 
 def namespace(messaging: dict[str, Any], durability: dict[str, Any]) -> dict[str, Any]:
-    slots = {"registry": {"type": "memory"}, "messaging": messaging, "durability": durability}
+    slots = {"registry": {"type": "redis"}, "messaging": messaging, "durability": durability}
     return {"namespaces": [{"name": "iot-devices", "pattern": "multicast-registry", "backend_slots": slots}]}
 
 

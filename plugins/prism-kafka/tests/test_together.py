@@ -12,13 +12,15 @@ from prism.coordinator.coordinator import Coordinator
 from prism.model.delivery import Status
 from prism.model.operations import AttachItem
 from prism.sessions.hub import Hub
+from prism_conformance.servers import shared
 from support.proxies import NS, Proxy, eventually
 
 
 def configured(config: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A namespace with the RFC's second example's messaging and durability, and a registry that proxies share."""
+    valkey = shared("valkey")
     slots = {
-        "registry": {"type": "memory", "store": config["topic_prefix"]},
+        "registry": {"type": "redis", "url": valkey.url, "key_prefix": valkey.scope},
         "messaging": {"type": "kafka", **config, "delivery": "at-least-once", "retention": "7d"},
         "durability": {"use_messaging": True},
     }
@@ -27,10 +29,11 @@ def configured(config: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 async def proxies(config: dict[str, Any]) -> AsyncIterator[list[Proxy]]:
+    settings = load_config(configured(config))
     async with AsyncExitStack() as stack:
         found = []
         for _ in range(2):
-            coordinator = await stack.enter_async_context(Coordinator(load_config(configured(config))))
+            coordinator = await stack.enter_async_context(Coordinator(settings))
             hub = await stack.enter_async_context(Hub(coordinator))
             found.append(Proxy(coordinator, hub))
         yield found

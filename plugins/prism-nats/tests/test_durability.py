@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import nats
 import pytest
@@ -17,7 +17,7 @@ from prism_conformance.servers import Server
 from prism_nats.durability import NatsDurability
 from prism_nats.errors import ConnectionLost, Rejected, ReplyTimeout
 
-from .conftest import Slots
+from .conftest import Slots, Until
 
 LONG = 60 * SECOND
 BROKEN = (ConnectionLost, Rejected, ReplyTimeout)
@@ -117,7 +117,7 @@ async def test_late_removal_racing_with_enqueues_loses_none_that_was_acknowledge
 
 
 async def test_message_leased_by_a_process_that_is_killed_comes_back(
-    nats_server: Server, slots: Slots, until: Callable[..., Awaitable[None]]
+    nats_server: Server, slots: Slots, until: Until
 ) -> None:
     slot = await slots.durability(nats_server)
     await slot.create(["alice"])
@@ -154,7 +154,7 @@ asyncio.run(main())
 
 
 async def test_what_was_acknowledged_survives_a_killed_server(
-    start_server: Callable[..., Server], slots: Slots, until: Callable[..., Awaitable[None]]
+    start_server: Callable[..., Server], slots: Slots, until: Until
 ) -> None:
     server = await asyncio.to_thread(start_server, "nats")
     slot = await slots.durability(server, reconnect={"wait": 0.05})
@@ -180,9 +180,11 @@ async def test_what_was_acknowledged_survives_a_killed_server(
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("ours", [True, False], ids=["the node we talk to", "another node"])
+@pytest.mark.parametrize(
+    "ours", [True, pytest.param(False, marks=pytest.mark.soak)], ids=["the node we talk to", "another node"]
+)
 async def test_node_that_dies_in_the_middle_loses_nothing_acknowledged(
-    start_server: Callable[..., Server], slots: Slots, until: Callable[..., Awaitable[None]], ours: bool
+    start_server: Callable[..., Server], slots: Slots, until: Until, ours: bool
 ) -> None:
     cluster = await asyncio.to_thread(start_server, "nats_cluster")
     slot = await slots.durability(cluster, stream={"replicas": 3}, timeout=20, reconnect={"wait": 0.05})

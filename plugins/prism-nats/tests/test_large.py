@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -301,4 +303,51 @@ async def test_large_messages_in_a_replicated_stream(nats_cluster: Server, slots
     leases = await slot.dequeue(queues, 10, LONG)
     assert contents(leases) == [(queue, each) for queue in queues for each in sent]
     assert await slot.ack(leases) == [Settled()] * 40
+    assert (await parts(slot), await references(slot)) == (0, 0)
+
+
+SENDER = """
+import asyncio, sys
+from prism.model.message import DeliverySemantics, Message
+from prism.slots.context import SlotContext
+from prism.slots.durability import Enqueued
+from prism_nats.config import NatsConfig
+from prism_nats.durability import NatsDurability
+
+async def main(url, scope):
+    slot = NatsDurability(NatsConfig(servers=(url,), subject_prefix=scope), SlotContext("room"))
+    await slot.open()
+    for i in range(10_000):
+        message = Message(f"m{i}", b"%06d" % i * 200_000, "text/plain", 1, DeliverySemantics.AT_LEAST_ONCE, "proxy 1")
+        if await slot.enqueue(message, ["alice", "bob"]) == [Enqueued()] * 2:
+            print(i, flush=True)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_sender_killed_in_the_middle_of_large_messages_leaves_whole_ones_and_no_rests(
+    nats_server: Server, slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = await slots.durability(nats_server)
+    queues = ["alice", "bob"]
+    await slot.create(queues)
+    arguments = ["-c", SENDER, nats_server.url, nats_server.scope]
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        while await process.stdout.readline() != b"20\n":
+            pass
+    process.send_signal(signal.SIGKILL)
+    acknowledged = 21 + len((await process.stdout.read()).split())
+    await process.wait()
+    for queue in queues:
+        leases = await slot.dequeue([queue], 1_000, LONG)
+        sent = [lease.content for lease in leases if isinstance(lease.content, Message)]
+        assert len(sent) == len(leases) >= acknowledged
+        assert [item.payload for item in sent] == [b"%06d" % i * 200_000 for i in range(len(sent))]
+        assert set(await slot.ack(leases)) == {Settled()}
+    monkeypatch.setattr(bodies, "ABANDONED", -SECOND)  # as if ten minutes had passed
+    slot._parts.bodies._abandoned_sought = None
+    await slot._parts.bodies.sweep()
     assert (await parts(slot), await references(slot)) == (0, 0)

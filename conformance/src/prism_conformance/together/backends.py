@@ -51,6 +51,10 @@ def _nats(server: Server, url: str) -> Options:
     return {"servers": url.split(","), "subject_prefix": server.scope}
 
 
+def _postgres(server: Server, url: str) -> Options:
+    return {"connection": url, "schema": server.scope, "auto_migrate": True, "pool_size": 5}
+
+
 def _kafka(server: Server, url: str) -> Options:
     return {"brokers": url.split(","), "topic_prefix": f"{server.scope}.", "partitions": 3}
 
@@ -58,6 +62,7 @@ def _kafka(server: Server, url: str) -> Options:
 _ALL = (
     Backend("redis", ("redis", "valkey", "redis_cluster"), _redis, {"appendonly": "yes", "appendfsync": "always"}),
     Backend("nats", ("nats",), _nats, {"jetstream.sync_interval": "always"}),
+    Backend("postgres", ("postgres",), _postgres, {}),
     Backend("kafka", ("kafka",), _kafka, {}),
 )
 

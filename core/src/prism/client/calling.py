@@ -10,7 +10,7 @@ import grpc
 from prism.client.address import VARIABLE
 from prism.client.pause import pause_length
 from prism.model.errors import PrismError, Unavailable
-from prism.wire.rpc import from_rpc_error
+from prism.wire.rpc import actor_headers, from_rpc_error
 
 if TYPE_CHECKING:
     from prism.client.channels import Connections
@@ -54,7 +54,8 @@ class Caller:
         while True:
             connection = connections.for_call()
             try:
-                answer = await getattr(connection.calls, method)(request, timeout=max(0.0, deadline - loop.time()))
+                left = max(0.0, deadline - loop.time())
+                answer = await getattr(connection.calls, method)(request, timeout=left, metadata=actor_headers())
             except grpc.aio.AioRpcError as error:
                 failure, sent = failure_of(error, connections, connection.address)
                 if not isinstance(failure, Unavailable) or not (again or not sent):

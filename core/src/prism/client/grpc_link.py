@@ -19,6 +19,7 @@ from prism.sessions import events
 from prism.sessions.events import SessionEvent
 from prism.v1 import attach_pb2 as pb
 from prism.wire.errors import cut, from_parts
+from prism.wire.rpc import actor_headers
 from prism.wire.times import ttl_to_wire
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class GrpcLink:
             self._end_turn()
             raise Unavailable("the stream was closed while it was being opened")
         self._connection = self._connections.for_stream()
-        self._call = self._connection.attach()
+        self._call = self._connection.attach(metadata=actor_headers())
 
     async def attach(self, items: Sequence[AttachItem]) -> Sequence[StreamEvent]:
         """See Link; outcomes come by `receive`, but for what can't be put into a frame."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +23,7 @@ from prism.coordinator.namespace import Namespace, open_namespace
 from prism.coordinator.receipts import RecentMulticasts
 from prism.coordinator.registrations import Registrations
 from prism.filters.suggest import did_you_mean
+from prism.model.actor import set_actor
 from prism.model.delivery import MulticastResult
 from prism.model.errors import DeadlineExceeded, NotFound, PrismError, QuotaExceeded, Unavailable
 from prism.model.identity import Registration, check_namespace
@@ -117,6 +118,12 @@ class Coordinator:
         """Readiness: one cheap operation on every open slot; raises the first failure."""
         for ns in list(self._namespaces.values()):
             await ns.check()
+
+    def gauges(self) -> Iterator[tuple[str, str, str, float]]:
+        """The numbers of slots that have some: namespace, slot, name of the metric after `prism_`, value."""
+        for ns in list(self._namespaces.values()):
+            for kind, name, value in ns.gauges():
+                yield ns.name, kind, name, value
 
     async def namespaces(self) -> list[str]:
         """The names of those that are open."""
@@ -218,6 +225,7 @@ class Coordinator:
     async def _sweep(self, ns: Namespace) -> None:
         """Removes what has expired, a little at a time, for ever. Safe in every proxy: each expiry is popped once."""
         interval = ns.config.sweep_interval / SECOND
+        set_actor(f"expiry at {self.address}")
         while True:
             await asyncio.sleep(interval * random.uniform(0.75, 1.25))  # noqa: S311 - jitter, not a secret
             removed = EXPIRED_PER_SWEEP

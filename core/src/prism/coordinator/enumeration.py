@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from operator import itemgetter
 from typing import Any, cast
@@ -20,9 +20,11 @@ from prism.model.operations import EnumerateQuery, Explanation, Page, Part
 from prism.model.pages import RecordPage, TargetPage
 from prism.model.time import Micros
 from prism.plugins.spec import SlotKind
+from prism.slots.optional import Explains
 from prism.slots.registry import After, Projection, Query, ScanPage
 
-TARGETS_PER_PAGE = 5_000
+TARGETS_PER_PAGE = 10_000
+RECORDS_PER_PAGE = 5_000
 
 
 class _Row:
@@ -128,7 +130,7 @@ async def count(ns: Namespace, filter: Any) -> int:  # noqa: A002 - the field's 
         with ns.guard(SlotKind.REGISTRY)("count"):
             return await ns.registry.count(plan.split.pushed)
     total = 0
-    async with aclosing(_unsorted(plan, None, TARGETS_PER_PAGE)) as chunks:
+    async with aclosing(_unsorted(plan, None, RECORDS_PER_PAGE)) as chunks:
         async for chunk in chunks:
             total += len(chunk)
     return total
@@ -138,7 +140,7 @@ async def targets(ns: Namespace, filter: Any) -> AsyncGenerator[TargetPage]:  # 
     """The targets of a multicast in pages, as they are read: memory stays bounded at any registry size."""
     plan = _Plan.of(ns, EnumerateQuery(filter))
     if plan.split.residual is not None:
-        async with aclosing(_unsorted(plan, None, TARGETS_PER_PAGE)) as chunks:
+        async with aclosing(_unsorted(plan, None, RECORDS_PER_PAGE)) as chunks:
             async for chunk in chunks:
                 yield chunk.target_page()
         return
@@ -151,11 +153,19 @@ async def targets(ns: Namespace, filter: Any) -> AsyncGenerator[TargetPage]:  # 
 async def explain(ns: Namespace, query: EnumerateQuery) -> Explanation:
     """How the query would be run."""
     plan = _Plan.of(ns, query)
+    backend_plan = ""
+    if isinstance(ns.registry, Explains):
+        pushed = Query(plan.split.pushed, page_size=query.page_size)
+        if plan.split.exact:
+            pushed = replace(pushed, sort=plan.keys, after=plan.after, limit=query.limit)
+        with ns.guard(SlotKind.REGISTRY)("explain"):
+            backend_plan = await ns.registry.explain(pushed)
     return Explanation(
         registry=ns.config.registry.type,
         parts=[Part(to_mapping(node), support.value) for node, support in plan.split.support],
         residual=None if plan.split.residual is None else to_mapping(plan.split.residual),
         exact=plan.split.exact,
+        backend_plan=backend_plan,
     )
 
 
@@ -193,7 +203,7 @@ async def _sorted(plan: _Plan, limit: int | None) -> RecordPage:
     residual = plan.split.residual
     matching = compile_filter(residual).rows if residual is not None else list[_Row]
     found: list[tuple[Any, tuple[Any, ...]]] = []
-    async with aclosing(_scan(plan.ns, Query(plan.split.pushed, page_size=TARGETS_PER_PAGE))) as pages:
+    async with aclosing(_scan(plan.ns, Query(plan.split.pushed, page_size=RECORDS_PER_PAGE))) as pages:
         async for page in pages:
             records = cast("RecordPage", page)
             whole = list(records.rows())
@@ -201,7 +211,7 @@ async def _sorted(plan: _Plan, limit: int | None) -> RecordPage:
                 place = key(row)
                 if start is None or place > start:
                     found.append((place, whole[row.place]))
-            if limit is not None and len(found) > 2 * limit + TARGETS_PER_PAGE:
+            if limit is not None and len(found) > 2 * limit + RECORDS_PER_PAGE:
                 found = sorted(found, key=itemgetter(0))[:limit]
     found.sort(key=itemgetter(0))
     return RecordPage.of_rows([row for _, row in found[:limit]])

@@ -23,6 +23,9 @@ from prism.v1 import frames_pb2
 
 logger = logging.getLogger(__name__)
 
+TARGETS_PER_TURN = 1_000
+"""Targets of a frame that are handed to the host between two turns of the event loop."""
+
 
 class Exchange:
     """Sends frames, answers them, and hands what is for hosted identities to the host.
@@ -65,13 +68,13 @@ class Exchange:
             if target.address:
                 by_address.setdefault(target.address, []).append(target)
         for address, hosted in by_address.items():
-            for piece in frames.chunks(len(hosted)):
-                identities = [target.identity for target in hosted[piece]]
-                registration_ids = [target.registration_id for target in hosted[piece]]
-                if address == self.address:
-                    self.host.evict(ns.name, identities, registration_ids, reason)
-                    continue
-                frame = frames.evict(self.address, identities, registration_ids, reason)
+            identities = [target.identity for target in hosted]
+            registration_ids = [target.registration_id for target in hosted]
+            if address == self.address:
+                self.host.evict(ns.name, identities, registration_ids, reason)
+                continue
+            for piece in frames.pieces(identities):
+                frame = frames.evict(self.address, identities[piece], registration_ids[piece], reason)
                 outcome = await self.publish(ns, address, frame)
                 if isinstance(outcome, Failure):
                     logger.warning(
@@ -91,7 +94,7 @@ class Exchange:
             if sender == self.address:
                 self._take_acks(ns, message_id, identities)
                 continue
-            for piece in frames.chunks(len(identities)):
+            for piece in frames.pieces(identities):
                 await self.publish(ns, sender, frames.acked(self.address, message_id, identities[piece]))
 
     async def read_inbox(self, ns: Namespace) -> None:
@@ -109,7 +112,10 @@ class Exchange:
                     logger.warning("namespace %r: something that is no frame came into the inbox", ns.name)
                     continue
                 self._metrics.frames_received[ns.name] += 1
-                self._receive(ns, frame)
+                if frame.WhichOneof("kind") == "deliver":
+                    await self._deliver(ns, frame)
+                else:
+                    self._receive(ns, frame)
             await asyncio.sleep(0)
 
     async def send_answers(self) -> None:
@@ -123,23 +129,27 @@ class Exchange:
                 if isinstance(outcome, Failure):
                     logger.warning("could not send a receipt to %s: %s", answer.sender, outcome.error)
 
+    async def _deliver(self, ns: Namespace, frame: frames.Frame) -> None:
+        """Hands a message to the host, some targets at a time: others run in between."""
+        body = frame.deliver
+        tally = self._receipt(ns, frame.sender, body)
+        message = frames.message_of(body)
+        identities, registration_ids = frames.targets_of(body.targets)
+        for piece in frames.chunks(len(identities), TARGETS_PER_TURN):
+            receipt = FrameReceipt(tally, piece.start)
+            self.host.deliver(ns.name, message, identities[piece], registration_ids[piece], receipt)
+            await asyncio.sleep(0)
+
     def _receive(self, ns: Namespace, frame: frames.Frame) -> None:
         kind = frame.WhichOneof("kind")
-        if kind == "deliver":
-            body = frame.deliver
-            receipt = self._receipt(ns, frame.sender, body)
-            message = frames.message_of(body)
-            targets = body.targets
-            self.host.deliver(ns.name, message, list(targets.identities), list(targets.registration_ids), receipt)
-        elif kind == "nudge":
+        if kind == "nudge":
             self.host.nudge(ns.name, frame.nudge.identities)
         elif kind == "acked":
             self._take_acks(ns, frame.acked.message_id, frame.acked.identities)
         elif kind == "receipt":
             self._take_receipt(ns, frame.receipt)
         elif kind == "evict":
-            targets = frame.evict.targets
-            self.host.evict(ns.name, list(targets.identities), list(targets.registration_ids), frame.evict.reason)
+            self.host.evict(ns.name, *frames.targets_of(frame.evict.targets), frame.evict.reason)
 
     def _take_acks(self, ns: Namespace, message_id: str, identities: Sequence[str]) -> None:
         collector = self._recent.get(ns.name, message_id)
@@ -152,13 +162,13 @@ class Exchange:
             return
         collector.tally.merge(collector.frames[body.number], body.statuses, body.reason_index, body.reasons)
 
-    def _receipt(self, ns: Namespace, sender: str, body: frames_pb2.DeliverFrame) -> FrameReceipt:
-        """A receipt that answers the sender when all is settled, and with what is settled before that."""
-        answer = _Answer(ns, sender, body.message.message_id, body.number, len(body.targets.identities))
+    def _receipt(self, ns: Namespace, sender: str, body: frames_pb2.DeliverFrame) -> Tally:
+        """A tally that answers the sender when all is settled, and with what is settled before that."""
+        answer = _Answer(ns, sender, body.message.message_id, body.number, body.targets.count)
         if body.wait_ms > 0:
             answer.post = self._post
             answer.report_until(body.wait_ms / 1_000)
-        return FrameReceipt(answer.tally)
+        return answer.tally
 
     def _post(self, answer: _Answer) -> None:
         self._answers.append(answer)

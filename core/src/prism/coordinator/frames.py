@@ -7,18 +7,58 @@ from collections.abc import Iterator, Sequence
 
 from google.protobuf.message import DecodeError
 
+from prism.model.errors import InternalError
 from prism.model.message import DeliverySemantics, Message
 from prism.v1 import frames_pb2
 
-TARGETS_PER_FRAME = 1_000
+TARGETS_PER_FRAME = 10_000
+NAMES_PER_FRAME = 512 * 1024
+"""Bytes of names in a frame. With the payload it may still be more than a broker takes at once; then its plugin
+sends it in parts."""
+JOINT = "\0"
+"""Joins names, none of which has it."""
 
 Frame = frames_pb2.ProxyFrame
 
 
-def chunks(count: int, size: int = TARGETS_PER_FRAME) -> Iterator[slice]:
-    """Slices that cut `count` targets into frames."""
+def chunks(count: int, size: int) -> Iterator[slice]:
+    """Slices that cut `count` targets into pieces of `size`."""
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
+
+
+def pieces(names: Sequence[str]) -> Iterator[slice]:
+    """Slices that cut targets into frames, each bounded in targets and in bytes of names."""
+    yield from _halved(names, 0, len(names))
+
+
+def _halved(names: Sequence[str], start: int, stop: int) -> Iterator[slice]:
+    count = stop - start
+    if count > 1 and (count > TARGETS_PER_FRAME or _size(names[start:stop]) > NAMES_PER_FRAME):
+        middle = start + count // 2
+        yield from _halved(names, start, middle)
+        yield from _halved(names, middle, stop)
+    elif count:
+        yield slice(start, stop)
+
+
+def _size(names: Sequence[str]) -> int:
+    text = "".join(names)
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _fill(targets: frames_pb2.FrameTargets, identities: Sequence[str], registration_ids: Sequence[str]) -> None:
+    count = targets.count = len(identities)
+    targets.identities = JOINT.join(identities)
+    targets.registration_ids = JOINT.join(registration_ids)
+    for text in (targets.identities, targets.registration_ids):
+        if text.count(JOINT) != count - 1:
+            raise InternalError("a name of a target has the character U+0000, which no name may have")
+
+
+def targets_of(targets: frames_pb2.FrameTargets) -> tuple[list[str], list[str]]:
+    """The identities and registration ids of a frame."""
+    return targets.identities.split(JOINT), targets.registration_ids.split(JOINT)
 
 
 def deliver(
@@ -31,8 +71,7 @@ def deliver(
     body.message.payload = message.payload
     body.message.content_type = message.content_type
     body.message.sent_at_us = message.sent_at
-    body.targets.identities.extend(identities)
-    body.targets.registration_ids.extend(registration_ids)
+    _fill(body.targets, identities, registration_ids)
     body.number = number
     body.wait_ms = wait_ms
     return frame.SerializeToString()
@@ -56,8 +95,7 @@ def acked(sender: str, message_id: str, identities: Sequence[str]) -> bytes:
 def evict(sender: str, identities: Sequence[str], registration_ids: Sequence[str], reason: str) -> bytes:
     """Sessions that have lost their identities."""
     frame = Frame(sender=sender)
-    frame.evict.targets.identities.extend(identities)
-    frame.evict.targets.registration_ids.extend(registration_ids)
+    _fill(frame.evict.targets, identities, registration_ids)
     frame.evict.reason = reason
     return frame.SerializeToString()
 
@@ -84,8 +122,14 @@ def parse(payload: bytes) -> Frame | None:
         frame.ParseFromString(payload)
     except DecodeError:
         return None
-    if frame.WhichOneof("kind") is None:
+    kind = frame.WhichOneof("kind")
+    if kind is None:
         return None
+    if kind in ("deliver", "evict"):
+        targets = getattr(frame, kind).targets
+        joints = targets.count - 1
+        if targets.identities.count(JOINT) != joints or targets.registration_ids.count(JOINT) != joints:
+            return None
     return frame
 
 

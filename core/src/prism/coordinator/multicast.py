@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from prism.coordinator import frames
+from prism.coordinator.auditing import audited
 from prism.coordinator.enumeration import targets as targets_of
 from prism.coordinator.exchange import Exchange
 from prism.coordinator.metrics import Metrics
@@ -20,14 +22,16 @@ from prism.model.errors import InternalError, InvalidArgument, NotFound, PrismEr
 from prism.model.limits import check_size
 from prism.model.message import OCTETS, DeliverySemantics, Message, new_message_id
 from prism.model.operations import MulticastCommand
-from prism.model.pages import TargetPage
-from prism.model.time import SECOND, Micros, to_rfc3339, wall_clock
+from prism.model.pages import TargetPage, at
+from prism.model.time import SECOND, Micros, show_seconds, to_rfc3339, wall_clock
 from prism.plugins.spec import SlotKind
 from prism.slots.context import Failure
 from prism.slots.durability import Enqueued, EnqueueOutcome, NoQueue
 from prism.slots.messaging import Publication, PublishOutcome, Topic, TopicKind
 
 LONGEST_WAIT: Micros = 300 * SECOND
+WORTH_READING_AHEAD = 500
+"""Targets of a page from which on the next page is read while it is sent."""
 STORE_TIMEOUT = 10.0
 """Seconds that storing may take where the caller waits for no receipts."""
 
@@ -73,14 +77,21 @@ class Multicasts:
     async def send(self, ns: Namespace, command: MulticastCommand) -> MulticastResult:
         """Sends to all that match, waits for receipts, reports."""
         sending = self._prepare(ns, command)
+        if ns.auditor is None:
+            return await self._send(sending, command)
+        async with audited(ns, ns.auditor, sending.message, command.filter) as trail:
+            trail.result = await self._send(sending, command)
+            return trail.result
+
+    async def _send(self, sending: _Sending, command: MulticastCommand) -> MulticastResult:
+        ns = sending.ns
         at_most_once = sending.message.delivery is DeliverySemantics.AT_MOST_ONCE
         self._recent.add(ns.name, sending.collector)
         self._metrics.multicasts[ns.name] += 1
         send_page = self._publish if at_most_once else self._store
         try:
             async with aclosing(targets_of(ns, command.filter)) as pages:
-                async for page in pages:
-                    await send_page(sending, page)
+                await _while_reading(pages, lambda page: send_page(sending, page))
         except PrismError as error:
             sent = len(sending.collector.tally.codes)
             if sent:
@@ -109,9 +120,11 @@ class Multicasts:
         check_size("payload", len(command.payload), limits.payload_bytes, "bytes", "send a reference to it instead")
         wait = ns.config.timeout if command.timeout is None else command.timeout
         if not 0 <= wait <= LONGEST_WAIT:
-            raise InvalidArgument.at("timeout_ms", f"{wait // 1_000:,} is not between 0 and {LONGEST_WAIT // 1_000:,}")
+            raise InvalidArgument.at(
+                "timeout", f"{show_seconds(wait)} is not between 0 and {show_seconds(LONGEST_WAIT)}"
+            )
         if command.message_ttl is not None and command.message_ttl <= 0:
-            raise InvalidArgument.at("message_ttl_seconds", f"{command.message_ttl / SECOND:g} is not positive")
+            raise InvalidArgument.at("message_ttl", f"{show_seconds(command.message_ttl)} is not positive")
         message = Message(
             id=_message_id(command.message_id),
             payload=command.payload,
@@ -132,17 +145,18 @@ class Multicasts:
 
     async def _publish(self, sending: _Sending, page: TargetPage) -> None:
         """At most once: to the hosting proxies' inboxes, and to the topics of those that aren't attached."""
-        for address, group in _by_address(page):
-            identities, registration_ids = group.identities, group.registration_ids
-            if not address:
-                await self._publish_native(sending, identities)
-            elif address == self._exchange.address:
-                number = sending.collector.open_frame(identities)
-                receipt = sending.collector.receipt(number)
-                self._exchange.host.deliver(sending.ns.name, sending.message, identities, registration_ids, receipt)
-            else:
-                for piece in frames.chunks(len(identities)):
-                    await self._publish_frame(sending, address, identities[piece], registration_ids[piece])
+        async with asyncio.TaskGroup() as publishing:
+            for address, identities, registration_ids in _by_address(page):
+                if not address:
+                    publishing.create_task(self._publish_native(sending, identities))
+                elif address == self._exchange.address:
+                    number = sending.collector.open_frame(identities)
+                    receipt = sending.collector.receipt(number)
+                    self._exchange.host.deliver(sending.ns.name, sending.message, identities, registration_ids, receipt)
+                else:
+                    for piece in frames.pieces(identities):
+                        frame = self._publish_frame(sending, address, identities[piece], registration_ids[piece])
+                        publishing.create_task(frame)
 
     async def _publish_frame(
         self, sending: _Sending, address: str, identities: Sequence[str], registration_ids: Sequence[str]
@@ -162,16 +176,12 @@ class Multicasts:
         publication = Publication(sending.message.payload, _headers(sending.ns, sending.message))
         topics = [Topic(TopicKind.IDENTITY, identity) for identity in identities]
         outcomes = await self._exchange.publish_to(sending.ns, publication, topics)
-        by_status: dict[tuple[Status, str], list[str]] = {}
-        for identity, outcome in zip(identities, outcomes, strict=True):
-            by_status.setdefault(_native_status(outcome), []).append(identity)
-        for (status, reason), found in by_status.items():
-            sending.settle(found, status, reason)
+        for outcome, found in _alike(outcomes, identities):
+            sending.settle(found, *_native_status(outcome))
 
     async def _store(self, sending: _Sending, page: TargetPage) -> None:
         """At least once: into every target's queue first, then a nudge to the proxies that host them."""
-        for address, group in _by_address(page):
-            identities = group.identities
+        for address, identities, _ in _by_address(page):
             # The targets are known before they are stored: an ack may come as soon as they are.
             base = sending.collector.tally.extend(identities)
             stored = await self._enqueue(sending, base, identities)
@@ -183,7 +193,7 @@ class Multicasts:
             if address == self._exchange.address:
                 self._exchange.host.nudge(sending.ns.name, woken)
                 continue
-            for piece in frames.chunks(len(woken)):
+            for piece in frames.pieces(woken):
                 await self._exchange.publish(sending.ns, address, frames.nudge(self._exchange.address, woken[piece]))
 
     async def _enqueue(self, sending: _Sending, base: int, identities: Sequence[str]) -> Sequence[int]:
@@ -257,11 +267,41 @@ class Multicasts:
             self._metrics.deliveries[ns.name, status] += number
 
 
-def _by_address(page: TargetPage) -> list[tuple[str, TargetPage]]:
-    """The targets of each address, in their order."""
+async def _while_reading(
+    pages: AsyncIterator[TargetPage], send: Callable[[TargetPage], Coroutine[Any, Any, None]]
+) -> None:
+    """Sends page by page, each while the next is read: two are in memory, however many there are.
+
+    What was begun is finished when reading fails, and given up when the caller is cancelled.
+    """
+    sending: asyncio.Task[None] | None = None
+    try:
+        async for page in pages:
+            if sending is not None:
+                await sending
+                sending = None
+            if len(page) < WORTH_READING_AHEAD:
+                await send(page)
+            else:
+                sending = asyncio.create_task(send(page))
+        if sending is not None:
+            await sending
+    except PrismError:
+        if sending is not None:
+            await asyncio.wait([sending])
+        raise
+    except BaseException:
+        if sending is not None:
+            sending.cancel()
+            await asyncio.wait([sending])
+        raise
+
+
+def _by_address(page: TargetPage) -> list[tuple[str, Sequence[str], Sequence[str]]]:
+    """Addresses with the identities and registration ids of their targets, in their order."""
     addresses = page.addresses
-    if len(set(addresses)) == 1:  # one proxy, or nobody attached: most pages are like that
-        return [(addresses[0], page)]
+    if addresses.count(addresses[0]) == len(addresses):  # one proxy, or nobody attached: most pages are like that
+        return [(addresses[0], page.identities, page.registration_ids)]
     places: dict[str, list[int]] = {}
     for i, address in enumerate(addresses):
         there = places.get(address)
@@ -269,7 +309,22 @@ def _by_address(page: TargetPage) -> list[tuple[str, TargetPage]]:
             places[address] = [i]
         else:
             there.append(i)
-    return [(address, page.chosen(there)) for address, there in places.items()]
+    return [
+        (address, at(page.identities, there), at(page.registration_ids, there)) for address, there in places.items()
+    ]
+
+
+def _alike(
+    outcomes: Sequence[PublishOutcome], identities: Sequence[str]
+) -> Iterable[tuple[PublishOutcome, Sequence[str]]]:
+    """The identities by outcome. Most of a page have the same object for one, so objects are told apart, not values."""
+    distinct = {id(outcome): outcome for outcome in outcomes}
+    if len(distinct) == 1:
+        return [(outcomes[0], identities)]
+    found: dict[int, list[str]] = {key: [] for key in distinct}
+    for identity, key in zip(identities, map(id, outcomes), strict=True):
+        found[key].append(identity)
+    return [(distinct[key], group) for key, group in found.items()]
 
 
 def _native_status(outcome: PublishOutcome) -> tuple[Status, str]:

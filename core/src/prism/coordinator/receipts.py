@@ -12,6 +12,7 @@ from prism.model.delivery import MulticastResult, Status, Statuses
 
 UNSETTLED = int(Status.UNSPECIFIED)
 DELIVERED = int(Status.DELIVERED)
+_UNSETTLED_BYTE = bytes((UNSETTLED,))
 
 
 class Tally:
@@ -102,6 +103,11 @@ class Tally:
     def settle_all(self, places: Sequence[int], status: Status, reason: str) -> None:
         """Settles positions with one reason; those that are settled stay as they are."""
         number = self._number(reason) if reason else 0
+        if isinstance(places, range) and places.step == 1 and not any(self.codes[places.start : places.stop]):
+            self.codes[places.start : places.stop] = bytes((status,)) * len(places)
+            self.reason_index[places.start : places.stop] = array(self.reason_index.typecode, [number]) * len(places)
+            self._settled(len(places))
+            return
         settled = 0
         for place in places:
             if self.codes[place] == UNSETTLED:
@@ -134,10 +140,12 @@ class Tally:
         codes, index, reasons = bytearray(self.codes), self.reason_index[:], list(self.reasons)
         if self.unsettled:
             reasons.append(reason)
-            for i, code in enumerate(codes):
-                if code == UNSETTLED:
-                    codes[i] = status
+            if self.unsettled == len(codes):
+                index = array("I", (len(reasons),)) * len(codes)
+            else:
+                for i in [i for i, code in enumerate(codes) if code == UNSETTLED]:
                     index[i] = len(reasons)
+            codes = codes.replace(_UNSETTLED_BYTE, bytes((status,)))
         kept = len(self.identities)
         return MulticastResult(
             message_id=message_id,

@@ -32,6 +32,8 @@ _END = b"\xff"
 def parse_sort(items: Sequence[str | SortKey], limits: Limits) -> tuple[SortKey, ...]:
     """Reads `path`, `path asc` and `path desc` (RFC: sort_by).
 
+    A path with spaces, or with a sign before it, needs its direction: it is more likely a mistyped one.
+
     Raises InvalidArgument naming each `sort_by[i]` at fault, LimitExceeded for too many keys.
     """
     if isinstance(items, str) or not isinstance(items, Sequence):
@@ -106,12 +108,21 @@ def _parse_key(item: str) -> SortKey:
     path, _, last = item.strip().rpartition(" ")
     direction = last.lower()
     if not path:
-        return SortKey(read_path(last))
+        return SortKey(_undirected(last))
     if direction in _DIRECTIONS:
         return SortKey(read_path(path.rstrip()), _DIRECTIONS[direction])
     if direction in ("ascending", "descending"):
         raise PathError(f'has the direction "{last}"; write "{direction[:-6]}"')
-    return SortKey(read_path(item.strip()))
+    whole = item.strip()
+    raise PathError(f'has the direction "{last}"; write "asc" or "desc" (for a field of this name, "{whole} asc")')
+
+
+def _undirected(path: str) -> Field:
+    """The field of a key without a direction; `-battery` is how others write one."""
+    if path[:1] in ("-", "+") and path[1:]:
+        direction = "desc" if path[0] == "-" else "asc"
+        raise PathError(f'has a sign; write "{path[1:]} {direction}" (for a field of this name, "{path} asc")')
+    return read_path(path)
 
 
 def _getter(field: Field) -> Callable[[RecordLike], Any]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prism.model.identity import Registration, Target
 
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
     from typing import Self
 
     from prism.model.time import Micros
+
+
+Item = TypeVar("Item")
+
+
+def at(column: Sequence[Item], positions: Sequence[int]) -> Sequence[Item]:
+    """The items at some positions."""
+    if len(positions) < 2:
+        return [column[i] for i in positions]
+    return itemgetter(*positions)(column)  # type: ignore[no-any-return]
 
 
 class Page:
@@ -68,7 +79,7 @@ class Page:
 
     def chosen(self, positions: Sequence[int]) -> Self:
         """The rows at these positions, in their order."""
-        return type(self)(*[[column[i] for i in positions] for column in self.columns])
+        return type(self)(*[at(column, positions) for column in self.columns])
 
 
 @dataclass(frozen=True, slots=True)

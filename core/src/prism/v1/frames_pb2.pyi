@@ -24,12 +24,14 @@ class ProxyFrame(_message.Message):
     def __init__(self, sender: _Optional[str] = ..., deliver: _Optional[_Union[DeliverFrame, _Mapping]] = ..., nudge: _Optional[_Union[NudgeFrame, _Mapping]] = ..., receipt: _Optional[_Union[ReceiptFrame, _Mapping]] = ..., evict: _Optional[_Union[EvictFrame, _Mapping]] = ..., acked: _Optional[_Union[AckedFrame, _Mapping]] = ...) -> None: ...
 
 class FrameTargets(_message.Message):
-    __slots__ = ("identities", "registration_ids")
+    __slots__ = ("count", "identities", "registration_ids")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
     IDENTITIES_FIELD_NUMBER: _ClassVar[int]
     REGISTRATION_IDS_FIELD_NUMBER: _ClassVar[int]
-    identities: _containers.RepeatedScalarFieldContainer[str]
-    registration_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, identities: _Optional[_Iterable[str]] = ..., registration_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    count: int
+    identities: str
+    registration_ids: str
+    def __init__(self, count: _Optional[int] = ..., identities: _Optional[str] = ..., registration_ids: _Optional[str] = ...) -> None: ...
 
 class DeliverFrame(_message.Message):
     __slots__ = ("message", "targets", "number", "wait_ms")

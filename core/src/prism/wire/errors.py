@@ -6,6 +6,7 @@ the client as the class it was raised as.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 from google.protobuf import any_pb2
@@ -85,6 +86,11 @@ _UNLABELLED: dict[int, type[PrismError]] = {
 """What a status without ErrorInfo means; it comes from gRPC itself or from something in between."""
 
 
+_WIRE_FIELDS = {"ttl": "ttl_seconds", "message_ttl": "message_ttl_seconds", "timeout": "timeout_ms"}
+"""Fields of a request that an argument of the operation is called otherwise than."""
+_ARGUMENTS = {field: argument for argument, field in _WIRE_FIELDS.items()}
+
+
 def code_of(error: PrismError) -> Code:
     """The status code of an error; of a subclass that isn't in the table, its parent's."""
     for kind in type(error).__mro__:
@@ -111,7 +117,8 @@ def to_status(error: PrismError, limit: int = STATUS_BYTES) -> status_pb2.Status
         retry.retry_delay.seconds = RETRY_SECONDS
         _add(status, retry)
     if error.violations:
-        _add(status, _bad_request(error.violations, limit - status.ByteSize()))
+        renamed = _renamed(type(error), error.violations, _WIRE_FIELDS)
+        _add(status, _bad_request(renamed, limit - status.ByteSize()))
     return status
 
 
@@ -123,17 +130,26 @@ def from_status(status: status_pb2.Status) -> PrismError:
         for message in (info, bad):
             if detail.Is(message.DESCRIPTOR):
                 detail.Unpack(message)
-    violations = [Violation(v.field, v.description) for v in bad.field_violations]
+    violations = tuple(Violation(v.field, v.description) for v in bad.field_violations)
     kind = BY_REASON.get(info.reason) if info.domain == DOMAIN else None
     if kind is None:
         kind = _UNLABELLED.get(status.code, errors.InternalError)
-    return kind(status.message, violations=violations, details=dict(info.metadata))
+    return kind(status.message, violations=_renamed(kind, violations, _ARGUMENTS), details=dict(info.metadata))
 
 
 def from_parts(code: int, message: str, reason: str, violations: tuple[Violation, ...] = ()) -> PrismError:
     """The error of an AttachRefused frame."""
     kind = BY_REASON.get(reason) or _UNLABELLED.get(code, errors.InternalError)
-    return kind(message, violations=violations)
+    return kind(message, violations=_renamed(kind, violations, _ARGUMENTS))
+
+
+def _renamed(
+    kind: type[PrismError], violations: tuple[Violation, ...], names: Mapping[str, str]
+) -> tuple[Violation, ...]:
+    """The violations with the fields' names on this side. A filter's or a document's places have no other name."""
+    if kind is not errors.InvalidArgument:
+        return violations
+    return tuple(Violation(names.get(each.field, each.field), each.description) for each in violations)
 
 
 def cut(text: str, limit: int) -> str:

@@ -36,8 +36,8 @@ def make_producer(config: KafkaConfig) -> AIOKafkaProducer:
             max_request_size=config.max_message_bytes,
         )
     except RuntimeError as error:
-        text = f"{config.compression} needs a library that is missing: pip install 'prism-kafka[compression]'"
-        raise InvalidConfig(f"compression: {text}") from error
+        fix = "from a checkout of Prism: pip install './plugins/prism-kafka[compression]'"
+        raise InvalidConfig(f"compression: {config.compression} needs a library that is missing; {fix}") from error
 
 
 async def why_not(config: KafkaConfig) -> Exception | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
@@ -91,16 +92,18 @@ class KafkaDurability(Journal, DurabilityBackend):
         if unsure:
             await self._catch_up(unsure)
             promising = self._promising(parts)
-        answers = await asyncio.gather(
-            *(self._lease(part, names, limit, visibility) for part, names in promising.items()), return_exceptions=True
-        )
-        leases: list[Lease] = []
-        errors: list[BaseException] = []
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                errors.append(answer)
-            else:
-                leases += answer
+        tasks = {
+            part: asyncio.ensure_future(self._lease(part, names, limit, visibility))
+            for part, names in promising.items()
+        }
+        try:
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+        except BaseException:
+            for part, task in tasks.items():
+                task.add_done_callback(partial(self._unwanted, part))
+            raise
+        leases = [lease for task in tasks.values() if task.exception() is None for lease in task.result()]
+        errors = [error for task in tasks.values() if (error := task.exception()) is not None]
         if errors and not leases:
             raise errors[0]  # what other partitions have handed out is worth more than the error
         return leases
@@ -190,7 +193,11 @@ class KafkaDurability(Journal, DurabilityBackend):
                 leases.append(Lease(item.queue, item.token, item.attempt, content))
         return leases
 
-    def _give_back(self, partition: int, handed: Sequence[Handed]) -> None:
+    def _unwanted(self, partition: int, task: asyncio.Future[list[Lease]]) -> None:
+        if not task.cancelled() and task.exception() is None:
+            self._give_back(partition, task.result())
+
+    def _give_back(self, partition: int, handed: Sequence[Handed | Lease]) -> None:
         """Releases what was leased for a call that nobody waits for any more."""
         if handed:
             pairs = [[item.queue, item.token] for item in handed]

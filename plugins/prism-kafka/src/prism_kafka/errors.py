@@ -9,6 +9,7 @@ All else comes from aiokafka.
 
 from __future__ import annotations
 
+import ssl
 from typing import Final
 
 from aiokafka import errors as driver
@@ -71,6 +72,8 @@ def classify(error: Exception) -> Code | None:
             return Code.DEADLINE_EXCEEDED
         case driver.KafkaError():
             return _of_driver(error)
+        case ssl.SSLError():  # why no connection can be made: a certificate, or no TLS at the other end
+            return Code.INVALID_CONFIG
     return None
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from aiokafka import TopicPartition
 from prism.slots.context import SlotContext
+from prism.slots.optional import Measured
 
 from prism_kafka import snapshots, topics
 from prism_kafka.config import KafkaConfig
@@ -36,7 +37,7 @@ _YIELD_EVERY: Final = 50
 T = TypeVar("T")
 
 
-class Journal(KafkaSlot):
+class Journal(KafkaSlot, Measured):
     """One replica of each partition's state, kept up by one tail."""
 
     spec = DURABILITY
@@ -93,12 +94,12 @@ class Journal(KafkaSlot):
         await super().close()
 
     def gauges(self) -> dict[str, float]:
-        """Numbers about the log, for metrics."""
+        """How far this proxy is behind the log, in records; and what it holds and has met since it opened."""
         return {
-            "kafka_log_lag_records": sum(replica.behind for replica in self._replicas),
-            "kafka_queues": sum(len(replica.state.queues) for replica in self._replicas),
-            "kafka_records_refused": self.refused,
-            "kafka_payloads_fetched": 0 if self._store is None else self._store.fetched,
+            "log_lag_records": sum(replica.behind for replica in self._replicas),
+            "queues": sum(len(replica.state.queues) for replica in self._replicas),
+            "refused_records": self.refused,
+            "fetched_payloads": 0 if self._store is None else self._store.fetched,
         }
 
     async def _ensure_topics(self) -> dict[str, int]:
@@ -133,8 +134,12 @@ class Journal(KafkaSlot):
             stored = await self._in_time(self._link.store(self._log, partition, value), "write to the log")
             stored.add_done_callback(lambda done: _pass_failure(done, answer))
             return await self._in_time(answer, f"{kind} in partition {partition}")
+        except BaseException:
+            if undo is not None:
+                self._replicas[partition].abandon(number, undo)
+            raise
         finally:
-            self._replicas[partition].forget(number, undo)
+            self._replicas[partition].forget(number)
 
     async def _in_time(self, work: Awaitable[T], what: str) -> T:
         try:

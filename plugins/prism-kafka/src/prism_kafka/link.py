@@ -15,7 +15,9 @@ from aiokafka.errors import (
     NodeNotReadyError,
     NotLeaderForPartitionError,
     ProducerClosed,
+    for_code,
 )
+from aiokafka.protocol.metadata import MetadataRequest
 from prism.slots.context import Code
 
 from prism_kafka.config import OWN_TOPICS, KafkaConfig
@@ -160,20 +162,42 @@ class Link:
 
 
 async def has_leaders(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str, int]:
-    """Waits until a client knows all leaders of topics that exist; how many partitions each has."""
+    """Waits until all partitions of topics that exist have leaders, and the client knows them; how many each has.
+
+    Asks by itself first: aiokafka reports a topic as an error that has been made this moment, and would let a broker
+    make one that is missing.
+    """
     pause = 0.005
     while True:
-        for topic in topics:
-            client.add_topic(topic)
-        await client.force_metadata_update()
-        cluster = client.cluster
-        counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
-        if all(
-            count and len(cluster.available_partitions_for_topic(topic)) == count for topic, count in counts.items()
-        ):
-            return counts
+        counts = await _led(client, topics)
+        if counts is not None:
+            await asyncio.gather(*(client.add_topic(topic) for topic in topics))
+            if all(client.cluster.available_partitions_for_topic(topic) for topic in topics):
+                return counts
         await asyncio.sleep(pause)
         pause = min(2 * pause, _PAUSE_S)
+
+
+async def _led(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str, int] | None:
+    """How many partitions topics have; None while one has no leader."""
+    node = client.get_random_node()
+    try:
+        answer = await client.send(node, MetadataRequest(list(topics), allow_auto_topic_creation=False))
+    except KafkaError as error:
+        if not error.retriable:
+            raise
+        await client.force_metadata_update()
+        return None
+    counts: dict[str, int] = {}
+    for code, topic, _, partitions in answer.topics:
+        kind = for_code(code)
+        if code and not kind.retriable:
+            raise kind(f"topic {topic}")
+        leaders = [leader for problem, _, leader, *_ in partitions if not problem and leader != -1]
+        if code or len(leaders) < len(partitions):
+            return None
+        counts[topic] = len(leaders)
+    return counts
 
 
 def _is_running(producer: AIOKafkaProducer) -> bool:

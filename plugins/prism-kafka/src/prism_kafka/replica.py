@@ -64,11 +64,17 @@ class Replica:
         future = self._answers[number] = asyncio.get_running_loop().create_future()
         return number, future
 
-    def forget(self, number: int, undo: Callable[[Any], None] | None = None) -> None:
-        """Nobody waits for an answer any more. One that comes all the same goes to `undo`."""
-        future = self._answers.pop(number, None)
-        if undo is not None and future is not None and (future.cancelled() or not future.done()):
+    def forget(self, number: int) -> None:
+        """The answer has come, or nobody waits for it any more."""
+        self._answers.pop(number, None)
+
+    def abandon(self, number: int, undo: Callable[[Any], None]) -> None:
+        """Nobody will see an answer: it goes to `undo`, now or when it comes all the same."""
+        future = self._answers[number]
+        if not future.done() or future.cancelled():
             self._abandoned[number] = undo
+        elif future.exception() is None:
+            undo(future.result())
 
     def apply(self, record: Record) -> tuple[Command, Any]:
         """Applies the next record and hands its answer to who waits for it. Returns both.

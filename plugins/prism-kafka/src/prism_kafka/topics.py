@@ -114,21 +114,7 @@ async def _create(link: Link, wanted: Mapping[str, Plan]) -> dict[str, bool]:
 async def _check_settings(link: Link, plans: list[Plan], forbidden: Mapping[str, bool]) -> None:
     if not plans:
         return
-    client = await link.client()
-    node = client.get_random_node()
-    if node is None:
-        raise NotConnected("no Kafka broker is known")
-    names = sorted({name for plan in plans for name in (*plan.settings, *plan.at_least)})
-    answer = await client.send(node, DescribeConfigsRequest([(_TOPIC, plan.name, names) for plan in plans]))
-    described = {}
-    for code, message, _, name, entries in answer.resources:
-        kind = for_code(code)
-        if kind is UnknownTopicOrPartitionError:
-            why = "we may not make it" if forbidden[name] else "it is being deleted"
-            raise InvalidConfig(f"topic {name} is missing and {why}; make it, or allow CREATE on it")
-        if code:
-            raise kind(f"the settings of topic {name} can't be read: {message}")
-        described[name] = {entry[0]: entry[1] for entry in entries}
+    described = await _described(link, plans, forbidden)
     for plan in plans:
         for setting, value in plan.settings.items():
             _refuse(plan.name, setting, described[plan.name].get(setting), value)
@@ -136,6 +122,37 @@ async def _check_settings(link: Link, plans: list[Plan], forbidden: Mapping[str,
             stands = described[plan.name].get(setting)
             if stands is None or int(stands) < least:
                 _refuse(plan.name, setting, stands, str(least))
+
+
+async def _described(link: Link, plans: list[Plan], forbidden: Mapping[str, bool]) -> dict[str, dict[str, str | None]]:
+    """The settings of topics. One that another proxy has just made may take a moment to be known to every broker."""
+    names = sorted({name for plan in plans for name in (*plan.settings, *plan.at_least)})
+    deadline = asyncio.get_running_loop().time() + link.config.request_timeout
+    while True:
+        client = await link.client()
+        node = client.get_random_node()
+        if node is None:
+            raise NotConnected("no Kafka broker is known")
+        answer = await client.send(node, DescribeConfigsRequest([(_TOPIC, plan.name, names) for plan in plans]))
+        described: dict[str, dict[str, str | None]] = {}
+        unknown = ""
+        for code, message, _, name, entries in answer.resources:
+            kind = for_code(code)
+            if kind is UnknownTopicOrPartitionError:
+                if forbidden[name]:
+                    raise InvalidConfig(
+                        f"topic {name} is missing and we may not make it; make it, or allow CREATE on it"
+                    )
+                unknown = name
+            elif code:
+                raise kind(f"the settings of topic {name} can't be read: {message}")
+            else:
+                described[name] = {entry[0]: entry[1] for entry in entries}
+        if not unknown:
+            return described
+        if asyncio.get_running_loop().time() > deadline:
+            raise InvalidConfig(f"topic {unknown} is missing and is being deleted; make it, or allow CREATE on it")
+        await asyncio.sleep(0.05)
 
 
 def _refuse(topic: str, setting: str, stands: str | None, value: str) -> None:

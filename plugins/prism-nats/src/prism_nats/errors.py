@@ -4,6 +4,7 @@
     ReplyTimeout       no answer in time
     Rejected           JetStream refused a request; `code` is its number
     Denied             the server doesn't permit it
+    CertificateWanted  it ended the connection, and asks for a client certificate
     Misconfigured      a server doesn't let us in, or an option can't be
     WrongStream        a stream of ours exists and isn't as it must be
 
@@ -72,6 +73,10 @@ class Denied(Exception):
 
 class Misconfigured(Exception):
     """The configuration can't work, or the servers don't accept it; the text says what to change."""
+
+
+class CertificateWanted(Exception):
+    """A server that asks for a client certificate ended the connection while we logged in."""
 
 
 class WrongStream(Exception):

@@ -9,7 +9,7 @@ from pathlib import Path
 from nats import errors as driver
 
 from prism_nats.config import NatsConfig, TlsConfig
-from prism_nats.errors import Misconfigured
+from prism_nats.errors import CertificateWanted, Misconfigured
 
 _JWT = b"BEGIN NATS USER JWT"
 _SEED = b"BEGIN USER NKEY SEED"
@@ -82,8 +82,10 @@ def _reason(config: NatsConfig, error: Exception) -> str | None:
         if "hostname mismatch" in text or "ip address mismatch" in text:
             return f"has a certificate for another name ({what}): connect by its name, or give it as tls.hostname"
         return f"has a certificate that isn't trusted ({what}): give the file of its CA as tls.ca"
-    if isinstance(error, ssl.SSLError) and ("certificate required" in text or "bad certificate" in text):
-        return f"asks for a client certificate that it accepts ({error.reason}): give tls.cert and tls.key"
+    if isinstance(error, CertificateWanted):
+        if config.tls is None or config.tls.cert is None:
+            return "asks for a client certificate: give tls.cert and tls.key"
+        return f"asks for a client certificate and doesn't accept tls.cert ({config.tls.cert}): have its CA sign one"
     if isinstance(error, ssl.SSLError):
         return f"can't be encrypted with ({error.reason}): check tls and tls.handshake_first against the server's"
     if isinstance(error, driver.SecureConnWantedError):
@@ -99,9 +101,7 @@ def _advice(config: NatsConfig) -> str:
     if config.token is not None:
         return "check token"
     if config.credentials is not None:
-        return (
-            f"check that the user in credentials ({config.credentials}) is valid, and its account known"
-        )
+        return f"check that the user in credentials ({config.credentials}) is valid, and its account known"
     if config.nkey_seed is not None:
         return "check that the server knows the public key of nkey_seed"
     if any("@" in url for url in config.servers):
@@ -120,7 +120,8 @@ def _check_seed(option: str, seed: bytes) -> None:
     try:
         import nkeys  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra, for logins by keys
     except ImportError as error:
-        raise Misconfigured(f'{option} needs another library: pip install "prism-nats[nkeys]"') from error
+        fix = "from a checkout of Prism: pip install './plugins/prism-nats[nkeys]'"
+        raise Misconfigured(f"{option} needs another library; {fix}") from error
     try:
         nkeys.from_seed(bytearray(seed)).wipe()
     except Exception as error:  # noqa: BLE001 - nkeys raises what base64, struct and its own code raise

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _TAIL = rb" \d+ \d+\r\nNATS/1\.0 503\r\n(?:Nats-Subject: [^\r]*\r\n)?\r\n\r\n"
 _UNHEARD = re.compile(rb"HMSG (\S+) (\d+)" + _TAIL)
 _UNHEARD_RUN = re.compile(rb"(?:HMSG \S+ \d+" + _TAIL + rb")+")
+_DENIED = b"-ERR 'Permissions Violation"
 _NOBODY = b"NATS/1.0 503\r\n\r\n"
 
 
@@ -107,6 +108,9 @@ class FastParser(Parser):
         end = data.find(b"\r\n", start)
         if end < 0:
             return start
+        if data.startswith(_DENIED, start):  # nats-py would write all of it in small letters, the subject too
+            self._wire.refused(data[start + len(b"-ERR '") : end].decode(errors="replace").rstrip("'"))
+            return end + 2
         self.buf += data[start : end + 2]
         await super().parse()
         if self.buf:

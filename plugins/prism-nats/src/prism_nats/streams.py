@@ -50,7 +50,7 @@ class Streams:
         self._replicas = 1
         self.timeout = config.timeout
         """Seconds for which a call is tried."""
-        self.patience = config.timeout / 4
+        self.patience = min(config.timeout / 4, 2.0)
         """Seconds without an answer until what may be repeated is: a server that dies takes questions with it."""
 
     async def open(self) -> Micros:

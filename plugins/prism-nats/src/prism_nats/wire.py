@@ -7,6 +7,7 @@ on a subscription of ours goes to a function as the bytes that came.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -14,7 +15,7 @@ from typing import Any, TypeAlias
 from nats import errors
 from nats.aio.client import Client
 
-from prism_nats.errors import ConnectionLost
+from prism_nats.errors import CertificateWanted, ConnectionLost
 from prism_nats.parser import FastParser
 
 _FAILURES = 100
@@ -34,6 +35,8 @@ class Wire(Client):
         """Told of what we lack the permission for."""
         self.must_encrypt = False
         """Whether a server that doesn't encrypt is refused, before it hears anything of ours."""
+        self.asks_for_certificate = False
+        """Whether the server that we are connecting to wants to see a certificate of ours."""
         self.failures: list[tuple[str, Exception]] = []
         """Server and failure of attempts to connect that failed."""
         self._ps = FastParser(self)
@@ -43,12 +46,19 @@ class Wire(Client):
         await self._process_msg(sid, subject, reply, data, headers)
 
     async def _connect_to_server(self, s: Any) -> None:
+        self.asks_for_certificate = False
         with self._noted(s):
             await super()._connect_to_server(s)
 
     async def _process_connect_init(self) -> None:
         with self._noted(self._current_server):
-            await super()._process_connect_init()
+            try:
+                await super()._process_connect_init()
+            finally:
+                if not self.is_connected and self._transport is not None:
+                    # nats-py would wait for its end, which never comes after half a handshake.
+                    self._transport.close()  # type: ignore[no-untyped-call]
+                    self._transport = None
             if not self.is_connected:  # nats-py takes an end without a word for a beginning
                 raise errors.UnexpectedEOF
 
@@ -57,6 +67,7 @@ class Wire(Client):
             encrypts = info.get("tls_required") or self.options["tls_handshake_first"]
             if not encrypts:
                 raise errors.SecureConnWantedError
+        self.asks_for_certificate = bool(info.get("tls_verify"))
         await super()._process_info(info, initial_connection)
 
     @contextmanager
@@ -65,19 +76,26 @@ class Wire(Client):
         try:
             yield
         except (OSError, TimeoutError, errors.Error) as error:
-            self.failures.append((f"{server.uri.hostname}:{server.uri.port}", error))
+            name = f"{server.uri.hostname}:{server.uri.port}"
+            failure: Exception = error
+            if self.asks_for_certificate and isinstance(error, (ConnectionError, ssl.SSLError, errors.UnexpectedEOF)):
+                failure = CertificateWanted()  # a server that doesn't like ours ends the connection without a word
+                failure.__cause__ = error
+            self.failures.append((name, failure))
             del self.failures[:-_FAILURES]
             raise
 
     async def _process_err(self, err_msg: str) -> None:
         """Reconnects where nats-py would close for good: a server says so of a slow consumer, for example."""
         text = err_msg.strip("'").lower()
-        if "permissions violation" in text:
-            self.on_denial(text)
-        elif self.is_connecting:
+        if self.is_connecting:
             await super()._process_err(err_msg)
         elif text != "":
             await self._process_op_err(errors.Error(f"nats: {text}"))
+
+    def refused(self, text: str) -> None:
+        """Passes on that something isn't permitted."""
+        self.on_denial(text)
 
     def send(self, pieces: Iterable[bytes]) -> None:
         """Hands protocol lines to the transport, now.

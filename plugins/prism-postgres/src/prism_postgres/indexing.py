@@ -6,13 +6,14 @@ is up to date. One whose making was interrupted is invalid; it's dropped and mad
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
-import asyncpg
 from prism.filters.ast import MetadataField
 from prism.filters.paths import format_path
 
@@ -24,7 +25,8 @@ from prism_postgres.pool import Connection, Database
 
 _VERSION: Final = "1"
 """Changes with the definitions below, so that indexes of older ones are made anew."""
-_ATTEMPTS: Final = 5
+_LOCK: Final = "SELECT pg_try_advisory_lock(hashtextextended('prism indexes ' || $1, 0))"
+_LOCK_PAUSE: Final = 0.1
 
 _FOUND: Final = """
     SELECT c.relname AS name, i.indisvalid AS valid, pg_relation_size(c.oid) AS bytes,
@@ -99,25 +101,18 @@ async def look(database: Database, schema: str, number: int, fields: Sequence[Fi
 
 async def build(database: Database, schema: str, number: int, fields: Sequence[FieldIndex]) -> list[str]:
     """Makes the indexes that are missing, one after the other, and says which. Others may do so at the same time."""
-    for attempt in range(_ATTEMPTS):
-        state = await look(database, schema, number, fields)
-        if not state.missing:
-            return []
-        connection = await database.connect()
-        try:
-            await connection.execute("SET statement_timeout = 0")
-            for name in state.broken:
-                await _drop(connection, schema, name)
-            for index in state.missing:
-                await _make(connection, schema, number, index)
+    state = await look(database, schema, number, fields)
+    if not state.missing:
+        return []
+    async with _changing(database, schema) as connection:
+        state = await look(database, schema, number, fields)  # another may have made them meanwhile
+        for name in state.broken:
+            await _drop(connection, schema, name)
+        for index in state.missing:
+            await _make(connection, schema, number, index)
+        if state.missing:
             await connection.execute(in_schema("ANALYZE __schema__.registrations", schema), timeout=None)
-            return [index.title for index in state.missing]
-        except (asyncpg.DeadlockDetectedError, asyncpg.DuplicateTableError, asyncpg.UniqueViolationError):
-            if attempt + 1 == _ATTEMPTS:  # another makes the same ones
-                raise
-        finally:
-            await connection.close()
-    raise AssertionError("unreachable: the last attempt returns or raises")
+    return [index.title for index in state.missing]
 
 
 async def prune(database: Database, schema: str, number: int, fields: Sequence[FieldIndex]) -> list[str]:
@@ -125,14 +120,28 @@ async def prune(database: Database, schema: str, number: int, fields: Sequence[F
     state = await look(database, schema, number, fields)
     names = [*state.unwanted, *state.broken]
     if names:
-        connection = await database.connect()
-        try:
-            await connection.execute("SET statement_timeout = 0")
+        async with _changing(database, schema) as connection:
             for name in names:
                 await _drop(connection, schema, name)
-        finally:
-            await connection.close()
     return names
+
+
+@asynccontextmanager
+async def _changing(database: Database, schema: str) -> AsyncIterator[Connection]:
+    """A connection of one's own on which nobody else makes or drops indexes of the schema, however long it takes.
+
+    The lock is asked for again and again: who waits for it in a statement has a snapshot, which the making of an index
+    waits for in turn. A pooler would leave the lock behind, so there it's not taken; see the README.
+    """
+    connection = await database.connect()
+    try:
+        if not database.config.pooler:
+            await connection.execute("SET statement_timeout = 0")
+            while not await connection.fetchval(_LOCK, schema):  # noqa: ASYNC110 - nothing says when it is free
+                await asyncio.sleep(_LOCK_PAUSE)
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def _make(connection: Connection, schema: str, number: int, index: TableIndex) -> None:

@@ -241,7 +241,7 @@ async def _leave(key: _Key, lent: _Lent) -> None:
 
 def _key(config: PostgresConfig) -> _Key:
     """What concerns connections: slots that differ in the rest share them."""
-    plain = config.model_copy(update={"db_schema": "prism", "indexes": (), "auto_migrate": False})
+    plain = config.model_copy(update={"db_schema": "prism", "indexes": (), "auto_migrate": False, "audit_days": None})
     return asyncio.get_running_loop(), plain
 
 

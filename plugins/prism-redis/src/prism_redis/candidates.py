@@ -80,16 +80,18 @@ class PartScan:
             first = 0 if after is None else bisect_right(source.names, after)
             names = source.names[first : first + size]
             return Step(await self._checked(names), first + size >= len(source.names), names[-1] if names else b"")
-        look, members = await self._reader.page(source.key, source.past(after), size)
+        look, members = await self._reader.page(source.key, source.past(after), size + 1)
         if not members:
             return Step(self.nothing, last=True, reached=b"")
+        last = len(members) <= size  # with one more than a step the last step is known to be it
+        del members[size:]
         if not source.decided:
             found = await self._checked(identities_of(members))
         elif self._full:
             found = await self._completed(members, look.revision)
         else:
             found = await self._live_targets(members, source.start, expired=look.expired > 0)
-        return Step(found, len(members) < size, identity_of(members[-1]))
+        return Step(found, last, identity_of(members[-1]))
 
     async def count(self) -> int:
         """How many live records match."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from prism.model.time import Micros
 
@@ -96,8 +96,7 @@ class Dead:
     died_at: Micros
 
 
-@dataclass(frozen=True, slots=True)
-class Handed:
+class Handed(NamedTuple):
     """A lease as the log knows it. `at` is the offset of the record with the payload, None for `dropped` messages."""
 
     queue: str
