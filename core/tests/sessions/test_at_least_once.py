@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from prism.coordinator.multicast import STORED, STORED_OFFLINE
+from prism.coordinator.reporting import GONE, STORED, STORED_OFFLINE
 from prism.model.delivery import Status
 from prism.model.operations import AttachItem
 from prism.model.time import SECOND
@@ -123,6 +123,42 @@ async def test_an_identity_that_is_away_gets_it_when_it_attaches(pair: Pair) -> 
     async with receiver.stream(AttachItem("a")) as stream:
         await stream.until(Delivery, 2)
         assert stream.payloads == [b"one", b"two"]
+
+
+async def test_a_status_that_is_asked_for_says_who_is_not_registered_any_more(pair: Pair) -> None:
+    sender, receiver = pair
+    for identity in ("acks", "goes", "stays"):
+        await receiver.register(identity)
+    sent = await sender.send(timeout=0, **QUEUED)
+    async with receiver.stream(AttachItem("acks")) as stream:
+        (delivery,) = await stream.until(Delivery)
+        stream.session.ack(delivery.tags)
+        await eventually(lambda: delivered(sender, sent.message_id))
+    for identity in ("acks", "goes"):
+        await receiver.unregister(identity)
+    report = await sender.coordinator.get_multicast(NS, sent.message_id)
+    assert {s.identity: (s.status, s.error) for s in report.statuses} == {
+        "acks": (Status.DELIVERED, None),
+        "goes": (Status.PENDING, GONE),
+        "stays": (Status.PENDING, STORED_OFFLINE),
+    }
+    await receiver.register("goes")  # another registration: what was stored for the older one is not claimed of it
+    report = await sender.coordinator.get_multicast(NS, sent.message_id)
+    assert [s.error for s in report.statuses if s.identity == "goes"] == [STORED_OFFLINE]
+
+
+async def test_a_status_is_told_without_a_registry_that_fails(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    sender, _ = pair
+    await sender.register("a")
+    sent = await sender.send(timeout=0, **QUEUED)
+    ns = await sender.coordinator.namespace(NS)
+
+    async def fail(identities: object) -> None:
+        raise ConnectionError(f"nobody answers for {identities}")
+
+    monkeypatch.setattr(ns.registry, "get", fail)
+    (status,) = (await sender.coordinator.get_multicast(NS, sent.message_id)).statuses
+    assert (status.status, status.error) == (Status.PENDING, STORED_OFFLINE)
 
 
 async def test_a_session_that_dies_without_acking_leaves_the_message_for_the_next(pair: Pair) -> None:
