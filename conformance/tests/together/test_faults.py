@@ -31,6 +31,7 @@ async def held_through(mix: Mix, kills: int, seed: int) -> None:
     assert len(record.received) > kills
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("mix", [MIX, DURABLE], ids=str)
 async def test_nothing_acknowledged_is_lost_when_proxies_and_servers_are_killed(
     mix: Mix, conformance_seed: int
@@ -47,6 +48,7 @@ async def test_campaign_notices_what_a_server_forgets(conformance_seed: int) -> 
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(2 * 3600)
 @pytest.mark.parametrize("mix", [MIX, DURABLE, *ALONE], ids=str)
 async def test_nothing_acknowledged_is_lost_over_many_kills(mix: Mix, conformance_seed: int) -> None:
     await held_through(mix, LONG, conformance_seed)
