@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "results"
-LIBRARIES = ("prism-multicast", "grpcio", "protobuf", "orjson")
+LIBRARIES = ("prism-multicast", "grpcio", "protobuf", "orjson", "nats-py")
 
 Rounds = dict[str, list[float]]
 """Seconds per round, by the name of what was measured."""

@@ -32,6 +32,10 @@ what is compared is measured alternately in one run, ratios are medians of the r
 - **streams**: 20,000 open streams; a proxy killed with 5,000 attached, and another started at its address.
 - **register**: batches by `register_many`; single calls, 64 in flight, beside a unary call that does nothing.
 - **memory**: what a registration, and an attached identity, keeps in the process, embedded.
+- **nats**: a multicast to 10,000 identities that have topics of their own, from the filter until the server has taken
+  the last message, beside nats-py publishing to as many subjects; a message stored in JetStream queues, beside
+  `js.publish` with 256 in flight. The server is in another process, and so is who listens.
+- **expiry**: 50,000 registrations with queues that run out at once, swept by four proxies; each is announced once.
 - **import_time**: fresh interpreters.
 """
 

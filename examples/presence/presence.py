@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from person import Person, present
+from person import TTL, Person, present
 from prism import Client, PrismError
 
 NAMESPACE = "presence"
-CONFIG = Path(__file__).with_name("prism.yaml")
+CONFIG = Path(__file__).with_name("embedded.yaml")
 HELP = "/who  /away  /online  /room NAME  /leave; anything else is said to the room"
 
 
@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--script", type=Path, help="play a script such as lunch.txt instead of reading the keyboard")
     parser.add_argument("--embedded", action="store_true", help="run the registry in this process, without a proxy")
     parser.add_argument("--address", help="the proxy, HOST:PORT (default: PRISM_ADDRESS or 127.0.0.1:7070)")
+    parser.add_argument("--ttl", type=int, default=TTL, help="seconds until somebody whose program was killed is gone")
     options = parser.parse_args()
     failed: list[str] = []
     try:
@@ -47,7 +48,7 @@ async def run(options: argparse.Namespace) -> None:
         if options.script:
             await play(client, options.script.read_text().splitlines())
         else:
-            async with present(client, options.name, options.room, print) as person:
+            async with present(client, options.name, options.room, print, options.ttl) as person:
                 print(f"you are in {person.room}. {HELP}")
                 await converse(person)
 
@@ -116,7 +117,7 @@ async def speak(people: dict[str, tuple[Person, AsyncExitStack]], name: str, tex
     message_id, count = await speaker.say(text)
     for person, _ in people.values():
         if person.room == speaker.room:
-            await person.heard(message_id)
+            await person.until_heard(message_id)
     print(f"[{speaker.room}] delivered to {count}")
 
 

@@ -1,9 +1,13 @@
-"""Writes `docs/conformance.md`: the list of checks, and the matrix of plugins as running them gave it.
+"""Writes the pages that are made by running: `docs/conformance.md` and `docs/mixes.md`.
 
-    python -m prism_conformance.document [--check] [--page FILE] [--results FILE] [RESULT ...]
+    python -m prism_conformance.document [--run [TYPE ...]] [--check] [--folder FOLDER] [--take RESULT ...]
 
-RESULT files, as `pytest --conformance-json` writes them, are taken into the results file: what they have of a plugin's
-slot replaces what stood there. `--check` writes nothing, and fails where the page isn't what it would write.
+`--run` starts the servers, runs the contract of every plugin of this repository on each kind of server that it supports
+(or only of those named), and every mix of them; it takes many minutes. RESULT files, as `pytest --conformance-json`
+writes them, are taken into the results as well: what they have of a plugin's slot replaces what stood there. `--check`
+writes nothing, and fails where a page isn't what it would write.
+
+`conformance.json` and `mixes.json` in the same folder hold the results that the pages show.
 """
 
 from __future__ import annotations
@@ -18,20 +22,22 @@ from typing import Any, Final
 
 from prism_conformance import DurabilityContract, MessagingContract, RegistryContract
 from prism_conformance.checks import Check, checks_of
+from prism_conformance.together.outcomes import contracts, mixes
+from prism_conformance.together.page import mixes_page
 
 _SLOTS: Final = {"registry": RegistryContract, "messaging": MessagingContract, "durability": DurabilityContract}
 _TITLES: Final = {"SLOT": "Any slot", "REG": "Registry", "FIL": "Filters", "MSG": "Messaging", "DUR": "Durability"}
 _RANK: Final = {"failed": 0, "known failure": 1, "passed": 2}
 
 Matrix = dict[str, dict[str, dict[str, str]]]
-"""Verdicts by type, slot and check."""
+"""Verdicts by type and server (`redis/valkey`), slot and check."""
 
 _INTRODUCTION: Final = """\
 # Conformance
 
-What every backend must keep to, check by check. The list is generated from the suite, the matrix from its results:
-`python -m prism_conformance.document`. How to run the suite against a plugin of yours is on the page for
-[plugin authors](plugin-authors.md).
+What every backend must keep to, check by check. The list is generated from the suite, the matrix by running it on real
+servers: `python -m prism_conformance.document --run`. How to run the suite against a plugin of yours is on the page for
+[plugin authors](plugin-authors.md); which plugins work together, on the page of [mixes](mixes.md).
 """
 
 
@@ -45,11 +51,12 @@ def merged(matrix: Matrix, results: Mapping[str, Any]) -> Matrix:
     """The matrix with one run's results; of several classes for one slot, the worst verdict counts."""
     fresh: Matrix = {}
     for contract in results["contracts"]:
-        slot = fresh.setdefault(contract["type"], {}).setdefault(contract["slot"], {})
+        row = "/".join(filter(None, (contract["type"], contract.get("server"))))
+        slot = fresh.setdefault(row, {}).setdefault(contract["slot"], {})
         for id_, check in contract["checks"].items():
             verdicts = [check["verdict"], slot.get(id_, check["verdict"])]
             slot[id_] = min(verdicts, key=_RANK.__getitem__)
-    return {type_: {**matrix.get(type_, {}), **fresh.get(type_, {})} for type_ in sorted({*matrix, *fresh})}
+    return {row: {**matrix.get(row, {}), **fresh.get(row, {})} for row in sorted({*matrix, *fresh})}
 
 
 def page(matrix: Matrix) -> str:
@@ -59,8 +66,9 @@ def page(matrix: Matrix) -> str:
 
 def _matrix(matrix: Matrix) -> list[str]:
     lines = ["## Plugins", ""]
-    lines += ["| type | slot | checks | passed | failed | known failures | not run |", "|---|---|---|---|---|---|---|"]
-    for type_, slots in matrix.items():
+    lines += ["| type | server | slot | checks | passed | failed | known failures | not run |", "|---" * 8 + "|"]
+    for key, slots in matrix.items():
+        type_, _, server = key.partition("/")
         for slot in (name for name in _SLOTS if name in slots):
             due = {check.id for check in checks_of(_SLOTS[slot]).values()}
             verdicts = {id_: verdict for id_, verdict in slots[slot].items() if id_ in due}
@@ -69,6 +77,7 @@ def _matrix(matrix: Matrix) -> list[str]:
             failed = f"{counts['failed']}: {broken}" if broken else "0"
             row = (
                 f"`{type_}`",
+                server.replace("_", " ") or "-",
                 slot,
                 len(due),
                 counts["passed"],
@@ -94,21 +103,40 @@ def _list() -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Does what the command line says."""
     parser = argparse.ArgumentParser(prog="python -m prism_conformance.document", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail where the page is not current, and write nothing")
-    parser.add_argument("--page", type=Path, default=Path("docs/conformance.md"))
-    parser.add_argument("--results", type=Path, default=Path("docs/conformance.json"))
-    parser.add_argument("result", type=Path, nargs="*", help="what pytest --conformance-json wrote")
+    parser.add_argument(
+        "--run", metavar="TYPE", nargs="*", help="run the contracts (of these types) and every mix first"
+    )
+    parser.add_argument("--check", action="store_true", help="fail where a page is not current, and write nothing")
+    parser.add_argument("--folder", type=Path, default=Path("docs"), help="of the pages and results (default: docs)")
+    parser.add_argument("--take", metavar="RESULT", type=Path, nargs="*", default=[], help="what pytest wrote")
     given = parser.parse_args(arguments)
-    matrix: Matrix = json.loads(given.results.read_text(encoding="utf-8")) if given.results.exists() else {}
-    for result in given.result:
+    matrix: Matrix = _read(given.folder / "conformance.json")
+    outcomes = _read(given.folder / "mixes.json")
+    for result in given.take:
         matrix = merged(matrix, json.loads(result.read_text(encoding="utf-8")))
-    text = page(matrix)
+    if given.run is not None:
+        for found in contracts(given.run, _show):
+            matrix = merged(matrix, found)
+        outcomes = mixes(_show)
+    pages = {given.folder / "conformance.md": page(matrix), given.folder / "mixes.md": mixes_page(outcomes)}
     if given.check:
-        if not given.page.exists() or given.page.read_text(encoding="utf-8") != text:
-            sys.exit(f"{given.page} is not current; run python -m prism_conformance.document")
+        for path, text in pages.items():
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
+                sys.exit(f"{path} is not current; run python -m prism_conformance.document")
         return
-    given.results.write_text(json.dumps(matrix, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    given.page.write_text(text, encoding="utf-8")
+    for name, results in (("conformance.json", matrix), ("mixes.json", outcomes)):
+        text = json.dumps(results, indent=1, sort_keys=True)
+        (given.folder / name).write_text(text + "\n", encoding="utf-8")
+    for path, text in pages.items():
+        path.write_text(text, encoding="utf-8")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def _show(line: str) -> None:
+    sys.stderr.write(line + "\n")
 
 
 if __name__ == "__main__":

@@ -75,11 +75,16 @@ class Opener:
         self.opened: list[Backend] = []
 
     async def registry(
-        self, *, namespace: str | None = None, limits: Limits | None = None, indexes: Sequence[str] = ()
+        self,
+        *,
+        namespace: str | None = None,
+        limits: Limits | None = None,
+        indexes: Sequence[str] = (),
+        audit: bool = False,
     ) -> RegistryBackend:
-        """An opened registry. `indexes` are keys of the metadata to index."""
+        """An opened registry. `indexes` are keys of the metadata to index; `audit` is whether effects are recorded."""
         fields = tuple(IndexedField((key,), "string") for key in indexes)
-        slot = await self._open(SlotKind.REGISTRY, namespace, limits=limits or Limits(), indexes=fields)
+        slot = await self._open(SlotKind.REGISTRY, namespace, limits=limits or Limits(), indexes=fields, audit=audit)
         assert isinstance(slot, RegistryBackend)
         return slot
 

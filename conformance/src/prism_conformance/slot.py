@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import re
+
 from prism.plugins.spec import API_VERSION, Capability
 from prism.slots.context import SlotContext
-from prism.slots.optional import Watchable
+from prism.slots.optional import Measured, Watchable
 
 from prism_conformance.checks import check
 from prism_conformance.contract import SlotContract
@@ -46,6 +49,21 @@ class AnySlotContract(SlotContract):
             assert isinstance(slot, Watchable) == (Capability.WATCH in slot.capabilities)
         finally:
             await slot.close()
+
+    @check("SLOT-031", source="design 5, optional abilities")
+    async def test_gauges_are_numbers_under_names_that_metrics_can_have(self, subject: Subject) -> None:
+        """A slot that has gauges tells them at any time, as finite numbers under names that metrics can have."""
+        slot = subject.make(self.kind, SlotContext("contract", clock=subject.clock))
+        if not isinstance(slot, Measured):
+            return
+        found = [dict(slot.gauges())]
+        await slot.open()
+        found.append(dict(slot.gauges()))
+        await slot.close()
+        found.append(dict(slot.gauges()))
+        for name, value in (item for gauges in found for item in gauges.items()):
+            assert re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name), name
+            assert math.isfinite(value), (name, value)
 
     @check("SLOT-021", source="design 5, prism.slots.Backend")
     async def test_check_passes_on_an_opened_slot(self, subject: Subject) -> None:

@@ -15,6 +15,7 @@ from prism_conformance import slot as slot_module
 
 from .running import durability, messaging, registry
 
+AUDIT_CHECKS = tuple(f"REG-{number}" for number in range(501, 509))
 MP = pytest.MonkeyPatch
 DEAD_LETTER_CHECKS = ("DUR-030", "DUR-037", "DUR-200", "DUR-201", "DUR-202", "DUR-203", "DUR-206", "DUR-207")
 
@@ -35,9 +36,26 @@ def registry_says_it_can_be_watched(patch: MP) -> None:
     _has(patch, MemoryRegistry, more=Capability.WATCH)
 
 
+@registry("REG-500", "SLOT-020", *AUDIT_CHECKS)
+def registry_says_it_keeps_an_audit(patch: MP) -> None:
+    _has(patch, MemoryRegistry, more=Capability.AUDIT)
+
+
 @messaging("SLOT-030")
 def messaging_can_be_watched_and_does_not_say_so(patch: MP) -> None:
     patch.setattr(slot_module, "Watchable", MemoryMessaging)
+
+
+@durability("SLOT-031")
+def gauge_has_a_name_that_no_metric_can_have(patch: MP) -> None:
+    patch.setattr(slot_module, "Measured", MemoryDurability)
+    patch.setattr(MemoryDurability, "gauges", lambda self: {"log lag": 0}, raising=False)
+
+
+@messaging("SLOT-031")
+def gauges_need_an_open_slot(patch: MP) -> None:
+    patch.setattr(slot_module, "Measured", MemoryMessaging)
+    patch.setattr(MemoryMessaging, "gauges", lambda self: {"topics": len(self._part._listeners)}, raising=False)
 
 
 @durability("DUR-205", *DEAD_LETTER_CHECKS)

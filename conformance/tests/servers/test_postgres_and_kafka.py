@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,26 @@ def test_killed_postgres_keeps_its_commits(durable, fsync, start_server):
     server.restart()
     with connect(server.port) as pg:
         assert pg.query("SELECT n FROM kept") == [["1"]]
+
+
+def test_postgres_is_killed_and_paused_with_all_its_sessions(start_server):
+    server = start_server("postgres")
+    with ExitStack() as stack:
+        busy = [stack.enter_context(connect(server.port)) for _ in range(3)]
+        pids = [int(pg.query("SELECT pg_backend_pid()")[0][0]) for pg in busy]
+        server.pause()
+        assert {state(pid) for pid in pids} == {"T"}
+        server.kill()
+        assert {state(pid) for pid in pids} <= {"", "Z"}
+        server.restart()
+
+
+def state(pid: int) -> str:
+    """The letter that the kernel has for a process: T stopped, Z ended; "" where there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return ""
 
 
 def test_postgres_does_not_run_as_root(start_server):

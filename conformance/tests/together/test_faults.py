@@ -10,6 +10,7 @@ from prism_conformance.together.mixes import Mix
 from prism_conformance.together.stand import standing
 
 MIX = Mix("redis", "nats", "nats")
+KAFKA = Mix("redis", "kafka", "kafka")
 SHORT = 20
 LONG = 1_000
 
@@ -29,8 +30,11 @@ async def held_through(mix: Mix, kills: int, seed: int) -> None:
     assert len(record.received) > kills
 
 
-async def test_nothing_acknowledged_is_lost_when_proxies_and_servers_are_killed(conformance_seed: int) -> None:
-    await held_through(MIX, SHORT, conformance_seed)
+@pytest.mark.parametrize("mix", [MIX, KAFKA], ids=str)
+async def test_nothing_acknowledged_is_lost_when_proxies_and_servers_are_killed(
+    mix: Mix, conformance_seed: int
+) -> None:
+    await held_through(mix, SHORT, conformance_seed)
 
 
 async def test_campaign_notices_what_a_server_forgets(conformance_seed: int) -> None:

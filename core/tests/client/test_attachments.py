@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import prism
 import pytest
 from prism import Disconnected, Draining, InboxEvent, Lost, Reattached
+from prism.client.channels import Connections
+from prism.client.grpc_link import GrpcLink
 from prism.client.inbox import AttachOptions, Inbox
 from prism.client.link import StreamEvent
 from prism.model.message import Message
 from prism.model.operations import AttachItem, Attachment
+from prism.server.app import Proxy
 from prism.sessions import events as said
 from support.clients import Events
 
@@ -358,3 +361,44 @@ async def test_events_come_one_after_another(stage: Stage) -> None:
         async with asyncio.timeout(10):
             await enough.wait()
         assert [event.dropped for event in seen if isinstance(event, prism.MessageGap)] == [1, 2, 3]
+
+
+async def test_a_link_that_fails_unexpectedly_is_an_error_and_not_tried_for_ever(stage: Stage) -> None:
+    async def connect() -> Any:
+        return stage
+
+    async def attach(items: Sequence[AttachItem]) -> Sequence[StreamEvent]:
+        raise TypeError(f"no way to send {len(items)}")
+
+    inbox = Inbox(connect, {"a": b"{}"}, AttachOptions(timeout=5), set())
+    make = stage.link
+
+    def link() -> ScriptedLink:
+        made = make()
+        made.attach = attach
+        return made
+
+    stage.link = link
+    with pytest.raises(prism.InternalError, match="no way to send 1"):
+        await inbox.open()
+
+
+async def test_an_item_that_cannot_be_sent_is_refused_alone(proxy: Proxy) -> None:
+    connections = Connections([proxy.address])
+    link = GrpcLink(connections, "default")
+    await link.open()
+    try:
+        wrong = [AttachItem("\ud800", b"{}"), AttachItem(cast("str", 5), b"{}"), AttachItem("big", b"x" * 5_000_000)]
+        refused = await link.attach([*wrong, AttachItem("good", b"{}")])
+        assert [(event.identity, type(event.error)) for event in refused if isinstance(event, said.Refused)] == [
+            ("\ud800", prism.InvalidArgument),
+            (5, prism.InvalidArgument),
+            ("big", prism.LimitExceeded),
+        ]
+        async with asyncio.timeout(10):
+            (answer,) = await link.receive()
+        assert isinstance(answer, Attachment)
+        assert answer.identity == "good"
+    finally:
+        await link.close()
+        await connections.close()

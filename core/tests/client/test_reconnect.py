@@ -210,3 +210,11 @@ async def test_many_inboxes_attach_at_once_and_again(proxy: Proxy) -> None:
         assert (await client.registry.multicast(None, "y", timeout=20)).delivered_count == 400
         await asyncio.gather(*(inbox.aclose() for inbox in inboxes))
         assert proxy.hub.sessions == 0 or await client.registry.count() == 0
+
+
+async def test_attaching_to_a_proxy_that_drains_says_that_it_drains(proxy: Proxy) -> None:
+    async with Client("default", proxy.address, timeout=1) as client:
+        await client.registry.count()  # it was reached: from now on, attaching tries again
+        await proxy.hub.drain(0)
+        with pytest.raises(prism.Unavailable, match=r"'a' was not attached within 1 s; .*this proxy is draining"):
+            await client.registry.attach("a", {}).open()

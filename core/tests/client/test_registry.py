@@ -41,6 +41,21 @@ async def test_a_ttl_that_is_not_whole_seconds_is_refused(client: Client, ttl: A
         await client.registry.register("alice", ttl=ttl)
 
 
+async def test_a_ttl_over_the_maximum_is_told_by_the_argument_in_plain_digits(open_client: OpenClient) -> None:
+    config = {"namespaces": [{"name": "default", "ttl": {"max": "1d"}}]}
+    text = "ttl: 1,000,000 s is over this namespace's maximum of 86,400 s"
+    async with open_client(config) as client:
+        for call in (client.registry.register("a", ttl=1_000_000), client.registry.heartbeat("a", ttl=1_000_000)):
+            with pytest.raises(prism.InvalidArgument) as caught:
+                await call
+            assert caught.value.message == text
+            assert [violation.field for violation in caught.value.violations] == ["ttl"]
+        with pytest.raises(prism.InvalidArgument, match="ttl: 1,000,000 s") as caught:
+            async with client.registry.attach("a", {}, ttl=1_000_000):
+                pass
+        assert [violation.field for violation in caught.value.violations] == ["ttl"]
+
+
 async def test_registering_twice_is_an_error_unless_replacing_is_asked_for(client: Client) -> None:
     await client.registry.register("alice", {"v": 1})
     with pytest.raises(prism.AlreadyExists, match="'alice' is registered already") as caught:
@@ -380,3 +395,34 @@ async def test_identities_are_light_views(client: Client) -> None:
     assert isinstance(found, Identity)
     assert found.metadata is found.metadata
     assert found.metadata_json == b'{"a":1}'
+
+
+async def test_an_enumeration_is_a_coroutine_as_every_operation(client: Client) -> None:
+    await client.registry.register_many(ROOMS)
+    enumeration = client.registry.enumerate({"room": "a"})
+    assert asyncio.iscoroutine(enumeration)
+    task = asyncio.create_task(enumeration)
+    assert len(await task) == 5
+    assert len(await asyncio.create_task(enumeration)) == 5  # each use asks anew
+    assert len(await asyncio.wait_for(enumeration, 10)) == 5
+    first, second = await asyncio.gather(enumeration, client.registry.enumerate())
+    assert (len(first), len(second)) == (5, 10)
+
+
+async def test_an_enumeration_in_a_task_can_be_cancelled_and_fails_as_it_does_awaited(client: Client) -> None:
+    task = asyncio.create_task(client.registry.enumerate())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(prism.InvalidFilter):
+        await asyncio.create_task(client.registry.enumerate({"a.lt": None}))
+
+
+def test_an_enumeration_may_be_all_that_a_program_runs() -> None:
+    async def nobody() -> list[Identity]:
+        async with Client.embedded() as client:
+            return await client.registry.enumerate()
+
+    client = Client.embedded()
+    assert asyncio.run(client.registry.enumerate()) == asyncio.run(nobody()) == []

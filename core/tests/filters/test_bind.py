@@ -1,5 +1,7 @@
 """What a schema decides of a filter."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,35 +18,41 @@ from prism.model.limits import Limits
 @dataclass(frozen=True)
 class Kind:
     kind: str
+    values: tuple[str, ...] = ()
+    items: Kind | None = None
 
 
 @dataclass(frozen=True)
 class Schema:
     """A schema as the binder sees one."""
 
-    fields: dict[str, str]
+    fields: dict[str, str | Kind]
     closed: bool = False
 
     def field_type(self, keys: tuple[str, ...]) -> Kind | None:
         kind = self.fields.get(".".join(keys))
-        return None if kind is None else Kind(kind)
+        return Kind(kind) if isinstance(kind, str) else kind
 
     def names(self) -> Iterable[str]:
         return self.fields
 
 
-KINDS = {
+KINDS: dict[str, str | Kind] = {
     "name": "string",
     "count": "int",
     "battery_level": "float",
     "on": "bool",
-    "status": "enum",
+    "status": Kind("enum", values=("online", "away")),
     "seen": "timestamp",
     "firmware": "version",
     "place": "geo_point",
     "tags": "array",
     "extra": "object",
     "extra.depth": "int",
+    "words": Kind("array", items=Kind("string")),
+    "states": Kind("array", items=Kind("enum", values=("online", "away"))),
+    "times": Kind("array", items=Kind("timestamp")),
+    "grid": Kind("array", items=Kind("array", items=Kind("int"))),
 }
 OPEN, CLOSED = Schema(KINDS), Schema(KINDS, closed=True)
 
@@ -68,6 +76,24 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"seen.lt": "0001-01-01T00:00:00+14:00"}, "$.seen.lt", "RFC 3339"),
     ({"firmware.lt": "latest"}, "$.firmware.lt", "expected a version"),
     ({"firmware.lt": 2}, "$.firmware.lt", "expected a string"),
+    (
+        {"firmware": "latest"},
+        "$.firmware",
+        'expected a version such as "1.10.2" or "2.0.0-rc.1", got the string "latest"',
+    ),
+    ({"firmware.ne": "1.10-"}, "$.firmware.ne", "expected a version"),
+    ({"firmware.in": ["1.0", "x"]}, "$.firmware.in[1]", "expected a version"),
+    ({"status": "onlin"}, "$.status", '"onlin" is not one of online, away; did you mean "online"?'),
+    ({"status.ne": "onlin"}, "$.status.ne", '"onlin" is not one of online, away; did you mean "online"?'),
+    ({"status.in": ["away", "zzz"]}, "$.status.in[1]", '"zzz" is not one of online, away'),
+    ({"count": 1.5}, "$.count", "expected a whole number, got the number 1.5"),
+    ({"count.in": [1, 1.5]}, "$.count.in[1]", "expected a whole number"),
+    ({"words.contains": 5}, "$.words.contains", "expected a string, got the number 5"),
+    ({"words": ["a", 5]}, "$.words[1]", "expected a string, got the number 5"),
+    ({"words.ne": ["a", None]}, "$.words.ne[1]", "expected a string, got null"),
+    ({"states.contains": "onlin"}, "$.states.contains", 'did you mean "online"?'),
+    ({"times.contains": "noon"}, "$.times.contains", "RFC 3339"),
+    ({"grid.contains": [1, "2"]}, "$.grid.contains[1]", "expected a number"),
     ({"place": "here"}, "$.place", "expected an object with lat and lon"),
     ({"place.lt": 5}, "$.place.lt", "needs a number or a string"),
     ({"tags": "x"}, "$.tags", "expected a list"),
@@ -84,13 +110,15 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 TAKEN: list[dict[str, Any]] = [
-    {"count": 1.5},
+    {"count": 1.0, "count.lt": 1.5},
     {"battery_level.lt": 1},
     {"name.regex": "x", "status.startswith": "on", "status.in": ["online"]},
     {"on": True, "on.ne": False, "on.in": [True]},
     {"seen.startswith": "2025-", "seen.contains": "T12"},
-    {"firmware": "latest", "firmware.in": ["x"], "firmware.contains": "rc"},
+    {"firmware": "1.0", "firmware.in": ["v2"], "firmware.contains": "rc", "firmware.startswith": "lat"},
     {"tags": ["x"], "tags.contains": 5},
+    {"words": ["x"], "words.contains": "y", "states.contains": "away", "grid": [[1], []], "words.ne": []},
+    {"status.regex": "^off", "status.startswith": "of", "status.gt": "a", "$not": {"status.in": ["online", "away"]}},
     {"place.near": {"lat": 1, "lon": 2, "radius_m": 3}, "place": {"lat": 1, "lon": 2}},
     {"place.building": "HQ", "extra.anything.deep.lt": 5, "extra": {}},
     {"name.type": "number", "count.exists": False},
@@ -158,6 +186,13 @@ def test_timestamps_become_the_text_that_metadata_holds(key: str) -> None:
 def test_timestamps_in_a_list_become_the_text_that_metadata_holds() -> None:
     [clause] = clauses(bind(parse({"seen.in": ["2025-10-09T12:00:00Z"]}), OPEN))
     assert clause.value == ("2025-10-09T12:00:00.000000Z",)
+
+
+def test_timestamps_that_an_array_contains_become_the_text_that_metadata_holds() -> None:
+    bound = clauses(
+        bind(parse({"times.contains": "2025-10-09T14:00:00+02:00", "times": ["2025-10-09T12:00:00Z"]}), OPEN)
+    )
+    assert [clause.value for clause in bound] == ["2025-10-09T12:00:00.000000Z", ["2025-10-09T12:00:00.000000Z"]]
 
 
 def test_bound_sort_orders_versions_by_their_numbers() -> None:

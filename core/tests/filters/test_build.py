@@ -122,6 +122,9 @@ def test_guard_of_truth_says_what_to_write_instead() -> None:
         (lambda: F.a == None, "$.a.eq"),  # noqa: E711 - the mistake under test
         (lambda: F.a.near(91, 0, 1), "$.a.near.lat"),
         (lambda: F.a.within(2, 0, 1, 1), "$.a.within.south"),
+        (lambda: F.a.near(1, 2), "$.a.near"),
+        (lambda: Filter().near("a", 1, 2, 3, radius_km=4), "$.a"),
+        (lambda: F.a.near(1, 2, radius_km=-1), "$.a.near.radius_m"),
         (lambda: F["$identity"].near(1, 2, 3), "$.$identity.near"),
         (lambda: F["$identity"].x, "$.$identity"),
         (lambda: F.a[0], "$.0"),
@@ -177,3 +180,9 @@ def test_repr_shows_the_dictionary() -> None:
     assert repr(Filter(room="x", a__lt=2)) == "Filter({'room': 'x', 'a.lt': 2})"
     assert repr(Filter()) == "Filter()"
     assert repr(F.a["b.c"]) == 'F["a.b.c"]'
+
+
+def test_a_radius_may_be_given_in_kilometres() -> None:
+    expected = Filter({"a.near": {"lat": 1, "lon": 2, "radius_m": 3000}})
+    assert F.a.near(1, 2, radius_km=3) == Filter().near("a", 1, 2, radius_km=3) == expected
+    assert F.a.near(lat=1, lon=2, radius_m=3000) == expected

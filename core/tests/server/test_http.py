@@ -9,10 +9,12 @@ import aiohttp
 import grpc
 import pytest
 from prism.config import load_config
+from prism.memory.durability import MemoryDurability
 from prism.model.errors import InvalidConfig, Unavailable
 from prism.model.time import SECOND
 from prism.server.addresses import join_address, split_address
 from prism.server.app import OFF, Proxy
+from prism.slots.optional import Measured
 from prism.v1 import registry_pb2 as pb
 from prism.v1.registry_pb2_grpc import MulticastRegistryServiceStub
 from prometheus_client.parser import text_string_to_metric_families
@@ -88,6 +90,16 @@ async def test_metrics_count_operations_calls_and_sessions(proxy):
     assert found["prism_grpc_calls_total", ("ALREADY_EXISTS", "Register")] == 1
     assert found["prism_grpc_seconds_count", ("Register",)] == 2
     assert found["prism_grpc_seconds_bucket", ("+Inf", "Register")] == 2
+
+
+async def test_what_slots_measure_themselves_is_shown_by_namespace_and_slot(proxy):
+    class Gauged(MemoryDurability, Measured):
+        def gauges(self) -> dict[str, float]:
+            return {"log_lag_records": 7}
+
+    ns = await proxy.coordinator.namespace("default")
+    ns.durability.__class__ = Gauged
+    assert (await metrics(proxy))["prism_memory_log_lag_records", ("default", "durability")] == 7
 
 
 async def test_without_an_http_address_nothing_is_served():

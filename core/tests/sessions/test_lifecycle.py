@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 
 import pytest
 from prism.model.errors import AlreadyExists, InvalidMetadata, NotFound, QuotaExceeded, Superseded, Unavailable
@@ -143,6 +144,14 @@ async def test_a_registration_that_expires_while_attached_tells_its_session(cloc
             (lost,) = await stream.until(Lost)
             assert (lost.identity, lost.reason) == ("a", "EXPIRED")
             assert await other.get("a") is None
+
+
+async def test_a_stall_of_the_proxy_is_not_taken_for_the_silence_of_its_clients(proxy: Proxy) -> None:
+    async with proxy.stream(AttachItem("a", {}, ttl=SECOND)) as stream:
+        renewed = proxy.coordinator.metrics.renewed[NS]
+        time.sleep(1.5)  # noqa: ASYNC251 - the stall itself
+        await eventually(lambda: proxy.coordinator.metrics.renewed[NS] > renewed)
+        assert not stream.session.closed
 
 
 async def test_a_living_session_is_renewed_and_a_silent_one_is_not() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from nats.aio.client import Client
 from prism.slots.context import QueuePolicy, SlotContext
 from prism_conformance.servers import Server
 from prism_nats.config import NatsConfig
@@ -40,7 +41,16 @@ class Slots:
 
 
 def _config(server: Server, options: dict[str, Any]) -> NatsConfig:
-    return NatsConfig(servers=tuple(server.url.split(",")), subject_prefix=server.scope, **options)
+    return NatsConfig.model_validate({"servers": server.url.split(","), "subject_prefix": server.scope, **options})
+
+
+async def flushed(client: Client) -> None:
+    """Returns when the server has all that a plain nats-py client has sent, subscriptions included.
+
+    `flush` writes its PING past what waits to be written, so only the second PING comes behind that.
+    """
+    await client.flush()
+    await client.flush()
 
 
 @pytest_asyncio.fixture
@@ -61,3 +71,15 @@ def until() -> Until:
                 await asyncio.sleep(0)  # lets the client reconnect
 
     return wait
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves most of the contract on a cluster to `make soak`: making replicated streams for each check takes long."""
+    from .test_contract import QUICK_ON_A_CLUSTER
+
+    for item in items:
+        contract = item.getparent(pytest.Class)
+        if contract is None or not contract.name.startswith("TestNatsCluster"):
+            continue
+        if isinstance(item, pytest.Function) and item.originalname not in QUICK_ON_A_CLUSTER:
+            item.add_marker(pytest.mark.soak)

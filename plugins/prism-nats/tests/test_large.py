@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import signal
+import sys
+from collections.abc import Callable, Sequence
 
 import pytest
 from prism.model.errors import LimitExceeded
@@ -55,6 +57,23 @@ async def test_payload_of_any_size_survives_on_a_server_as_it_comes(
     assert contents(leases) == [("alice", message("m1", size))]
     assert await slot.ack(leases) == [Settled()]
     assert (await parts(slot), await references(slot)) == (0, 0)
+
+
+@pytest.mark.parametrize("size", [MEBIBYTE - 6_000, MEBIBYTE - 4_000, MEBIBYTE - 1_500, MEBIBYTE])
+async def test_longest_name_leaves_room_for_any_payload(nats_server: Server, slots: Slots, size: int) -> None:
+    slot = await slots.durability(nats_server)
+    name = "\u00e9" * 256
+    await slot.create([name])
+    assert await slot.enqueue(message("m" * 64, size), [name]) == [ENQUEUED]
+    assert contents(await slot.dequeue([name], 1, LONG)) == [(name, message("m" * 64, size))]
+
+
+async def test_server_that_carries_little_stores_much(start_server: Callable[..., Server], slots: Slots) -> None:
+    server = await asyncio.to_thread(start_server, "nats", config={"max_payload": "4KB"})
+    slot = await slots.durability(server)
+    await slot.create(["alice"])
+    assert await slot.enqueue(message("m1", 100_000), ["alice"]) == [ENQUEUED]
+    assert contents(await slot.dequeue(["alice"], 1, LONG)) == [("alice", message("m1", 100_000))]
 
 
 async def test_payload_of_many_queues_is_stored_once(nats_server: Server, slots: Slots) -> None:
@@ -150,10 +169,17 @@ async def test_large_messages_that_are_dropped_leave_nothing(nats_server: Server
     assert (await parts(slot), await references(slot)) == (0, 0)
 
 
-async def test_large_message_that_times_out_leaves_a_gap_and_nothing_else(nats_server: Server, slots: Slots) -> None:
+async def test_large_message_that_times_out_leaves_a_gap_and_nothing_else(
+    nats_server: Server, slots: Slots, until: Until
+) -> None:
     slot = await slots.durability(nats_server)
     await slot.create(["alice"])
     await slot.enqueue(message("m1", MEBIBYTE), ["alice"], ttl=1)
+
+    async def timed_out() -> bool:  # by the server's clock, which is known as well as an answer travels
+        return await slot.depth(["alice"]) == [0]
+
+    await until(timed_out)
     leases = await slot.dequeue(["alice"], 10, LONG)
     assert contents(leases) == [("alice", Gap(1))]
     assert (await parts(slot), await references(slot)) == (0, 0)
@@ -301,4 +327,51 @@ async def test_large_messages_in_a_replicated_stream(nats_cluster: Server, slots
     leases = await slot.dequeue(queues, 10, LONG)
     assert contents(leases) == [(queue, each) for queue in queues for each in sent]
     assert await slot.ack(leases) == [Settled()] * 40
+    assert (await parts(slot), await references(slot)) == (0, 0)
+
+
+SENDER = """
+import asyncio, sys
+from prism.model.message import DeliverySemantics, Message
+from prism.slots.context import SlotContext
+from prism.slots.durability import Enqueued
+from prism_nats.config import NatsConfig
+from prism_nats.durability import NatsDurability
+
+async def main(url, scope):
+    slot = NatsDurability(NatsConfig(servers=(url,), subject_prefix=scope), SlotContext("room"))
+    await slot.open()
+    for i in range(10_000):
+        message = Message(f"m{i}", b"%06d" % i * 200_000, "text/plain", 1, DeliverySemantics.AT_LEAST_ONCE, "proxy 1")
+        if await slot.enqueue(message, ["alice", "bob"]) == [Enqueued()] * 2:
+            print(i, flush=True)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_sender_killed_in_the_middle_of_large_messages_leaves_whole_ones_and_no_rests(
+    nats_server: Server, slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = await slots.durability(nats_server)
+    queues = ["alice", "bob"]
+    await slot.create(queues)
+    arguments = ["-c", SENDER, nats_server.url, nats_server.scope]
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        while await process.stdout.readline() != b"20\n":
+            pass
+    process.send_signal(signal.SIGKILL)
+    acknowledged = 21 + len((await process.stdout.read()).split())
+    await process.wait()
+    for queue in queues:
+        leases = await slot.dequeue([queue], 1_000, LONG)
+        sent = [lease.content for lease in leases if isinstance(lease.content, Message)]
+        assert len(sent) == len(leases) >= acknowledged
+        assert [item.payload for item in sent] == [b"%06d" % i * 200_000 for i in range(len(sent))]
+        assert set(await slot.ack(leases)) == {Settled()}
+    monkeypatch.setattr(bodies, "ABANDONED", -SECOND)  # as if ten minutes had passed
+    slot._parts.bodies._abandoned_sought = None
+    await slot._parts.bodies.sweep()
     assert (await parts(slot), await references(slot)) == (0, 0)

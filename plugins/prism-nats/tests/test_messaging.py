@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import nats
 import pytest
@@ -13,7 +13,7 @@ from prism.slots.messaging import Interrupted, Publication, Published, Received,
 from prism_conformance.servers import Server
 from prism_nats.errors import ConnectionLost, ReplyTimeout
 
-from .conftest import Slots
+from .conftest import Slots, Until, flushed
 
 MEBIBYTE = 1024 * 1024
 
@@ -30,7 +30,7 @@ async def test_plain_nats_subscriber_receives_payload_and_headers(nats_server: S
     slot = await slots.messaging(nats_server)
     client = await nats.connect(nats_server.url)
     subscription = await client.subscribe(f"{nats_server.scope}.room.to.a%2Eb")
-    await client.flush()
+    await flushed(client)
     publication = Publication(b"payload", {"Prism-Message-Id": "m1", "Content-Type": "text/plain"})
     assert await slot.publish(publication, [identity("a.b"), identity("a")]) == [Published(), Published(0)]
     message = await subscription.next_msg(timeout=5)
@@ -42,7 +42,7 @@ async def test_wildcard_subscriber_hears_every_identity_of_the_namespace(nats_se
     slot = await slots.messaging(nats_server)
     client = await nats.connect(nats_server.url)
     subscription = await client.subscribe(f"{nats_server.scope}.room.to.*")
-    await client.flush()
+    await flushed(client)
     names = [f"user {i}" for i in range(100)]
     outcomes = await slot.publish(Publication(b"x"), [identity(name) for name in names])
     assert outcomes == [Published()] * 100
@@ -62,14 +62,12 @@ async def test_topics_without_a_listener_are_known_to_have_none(nats_server: Ser
     ]
 
 
-async def test_listener_on_another_node_of_a_cluster_is_known(
-    nats_cluster: Server, slots: Slots, until: Callable[..., Awaitable[None]]
-) -> None:
+async def test_listener_on_another_node_of_a_cluster_is_known(nats_cluster: Server, slots: Slots, until: Until) -> None:
     slot = await slots.messaging(nats_cluster)
     clients = [await nats.connect(node.url) for node in nats_cluster.nodes]
     for i, client in enumerate(clients):
         await client.subscribe(f"{nats_cluster.scope}.room.to.node-{i}")
-        await client.flush()
+        await flushed(client)
     topics = [identity("nobody"), *(identity(f"node-{i}") for i in range(3))]
 
     async def all_known() -> bool:
@@ -100,6 +98,19 @@ async def test_identity_is_refused_what_no_message_can_carry(nats_server: Server
     assert "max_payload of 1,048,576" in outcome.error.message
 
 
+async def test_identity_hears_a_mebibyte_from_a_server_that_carries_two(
+    start_server: Callable[..., Server], slots: Slots
+) -> None:
+    server = await asyncio.to_thread(start_server, "nats", config={"max_payload": "2MB"})
+    slot = await slots.messaging(server)
+    client = await nats.connect(server.url)
+    subscription = await client.subscribe(f"{server.scope}.room.to.alice")
+    await flushed(client)
+    assert await slot.publish(Publication(bytes(MEBIBYTE), {"a": "b"}), [identity("alice")]) == [Published()]
+    assert (await subscription.next_msg(timeout=5)).data == bytes(MEBIBYTE)
+    await client.close()
+
+
 async def test_slots_with_equal_options_share_a_connection(nats_server: Server, slots: Slots) -> None:
     one, other = await slots.messaging(nats_server), await slots.durability(nats_server)
     assert one._link is other._parts.link
@@ -108,7 +119,7 @@ async def test_slots_with_equal_options_share_a_connection(nats_server: Server, 
 
 
 async def test_subscription_outlasts_a_restart_and_tells_of_it(
-    start_server: Callable[..., Server], slots: Slots, until: Callable[..., Awaitable[None]]
+    start_server: Callable[..., Server], slots: Slots, until: Until
 ) -> None:
     server = await asyncio.to_thread(start_server, "nats")
     slot = await slots.messaging(server, reconnect={"wait": 0.05})
@@ -126,6 +137,27 @@ async def test_subscription_outlasts_a_restart_and_tells_of_it(
         assert [event.publication.payload for event in batch if isinstance(event, Received)] == [b"after"]
 
 
+async def test_connection_given_up_after_the_attempts_that_are_allowed_fails_calls_and_a_new_slot_has_a_new_one(
+    start_server: Callable[..., Server], slots: Slots, until: Until
+) -> None:
+    server = await asyncio.to_thread(start_server, "nats")
+    slot = await slots.messaging(server, reconnect={"wait": 0.02, "attempts": 2})
+    link = slot._link
+    await asyncio.to_thread(server.kill)
+
+    async def is_over() -> bool:
+        return link.is_over
+
+    await until(is_over, 10)
+    await asyncio.to_thread(server.restart)
+    for call in (slot.check(), slot.publish(Publication(b"x"), [identity("alice")])):
+        with pytest.raises(ConnectionLost) as caught:
+            await call
+        assert slot.classify(caught.value) is Code.UNAVAILABLE
+    again = await slots.messaging(server, reconnect={"wait": 0.02, "attempts": 2})
+    await again.check()
+
+
 async def test_subscription_that_is_not_read_reports_what_it_dropped(
     nats_server: Server, slots: Slots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,12 +173,14 @@ async def test_subscription_that_is_not_read_reports_what_it_dropped(
         assert len(await anext(aiter(quick))) == 1
 
 
-async def test_node_that_dies_in_the_middle_is_replaced_by_another(
-    start_server: Callable[..., Server], slots: Slots, until: Callable[..., Awaitable[None]]
+@pytest.mark.parametrize("dies", ["sender's", "receiver's"])
+async def test_node_that_dies_in_the_middle_is_replaced_by_another_and_the_gap_is_told(
+    start_server: Callable[..., Server], slots: Slots, until: Until, dies: str
 ) -> None:
     cluster = await asyncio.to_thread(start_server, "nats_cluster")
-    sender = await slots.messaging(cluster, reconnect={"wait": 0.05})
-    receiver = await slots.messaging(cluster, reconnect={"wait": 0.05}, timeout=4)
+    quick = {"reconnect": {"wait": 0.05}, "timeout": 4}
+    sender = await slots.messaging(cluster, servers=(cluster.nodes[0].url,), **quick)
+    receiver = await slots.messaging(cluster, servers=(cluster.nodes[1].url,), **quick)
     topics = [inbox("proxy"), *(identity(f"user-{i}") for i in range(200))]
     sent: list[bytes] = []
 
@@ -162,21 +196,37 @@ async def test_node_that_dies_in_the_middle_is_replaced_by_another(
     async with await receiver.subscribe() as subscription:
         await subscription.add(topics[:1])
         await until(publish)
-        at = sender._link.wire.connected_url
-        assert at is not None
-        (node,) = (i for i, each in enumerate(cluster.nodes) if each.port == at.port)
-        dying = asyncio.create_task(asyncio.to_thread(cluster.kill, node=node))
+        dying = asyncio.create_task(asyncio.to_thread(cluster.kill, node=0 if dies == "sender's" else 1))
         while not dying.done():
             await publish()
             await asyncio.sleep(0)
         await dying
-        await until(publish)
-        last = sent[-1]
         found: list[bytes] = []
-        async with asyncio.timeout(20):
-            async for batch in subscription:
-                found += [event.publication.payload for event in batch if isinstance(event, Received)]
-                if last in found:
-                    break
+        interrupted_after: list[int] = []
+        async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+            heard_again = asyncio.Event()
+
+            async def read() -> None:
+                first_after = b"%d" % len(sent)
+                async for batch in subscription:
+                    for event in batch:
+                        if isinstance(event, Interrupted):
+                            interrupted_after.append(len(found))
+                        else:
+                            found.append(event.publication.payload)
+                    if found and int(found[-1]) >= int(first_after):
+                        heard_again.set()
+                        return
+
+            tasks.create_task(read())
+            while not heard_again.is_set():
+                await publish()
+                await asyncio.sleep(0)
     assert found == sorted(set(found), key=int)
     assert set(found) <= set(sent)
+    if dies == "sender's":
+        assert interrupted_after == []
+    else:
+        gap = interrupted_after[0]  # there alone may something be missing
+        for whole in (found[:gap], found[gap:]):
+            assert [int(payload) for payload in whole] == list(range(int(whole[0]), int(whole[-1]) + 1))

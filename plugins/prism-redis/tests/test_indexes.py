@@ -292,14 +292,14 @@ async def test_what_was_read_ahead_is_not_shown_to_a_slow_reader_once_it_has_exp
     assert [page async for page in pages] == []
 
 
-def test_description_names_indexes_and_what_is_read(single: dict[str, Any]) -> None:
+async def test_explanation_names_indexes_and_what_is_read(single: dict[str, Any]) -> None:
     registry = RedisRegistry(RedisConfig(**single), SlotContext("test", indexes=indexed("room", "floor")))
 
-    def described(**clauses: Any) -> str:
-        return registry.describe([parse({key: value}, Limits()) for key, value in clauses.items()])
+    async def explained(**clauses: Any) -> str:
+        return await registry.explain(Query(tuple(parse({key: value}, Limits()) for key, value in clauses.items())))
 
-    assert described() == "all identities, in order"
-    assert described(room="a") == "the index of room"
-    assert described(room="a", floor=1) == "the smallest of the indexes of floor, room"
-    assert described(room="a", size=1) == "the index of room; 1 of 2 parts on the metadata, read by the proxy"
-    assert described(size=1) == "all identities, in order; 1 of 1 parts on the metadata, read by the proxy"
+    assert await explained() == "all identities, in order"
+    assert await explained(room="a") == "the index of room"
+    assert await explained(room="a", floor=1) == "the smallest of the indexes of floor, room"
+    assert await explained(room="a", size=1) == "the index of room; 1 of 2 parts on the metadata, read by the proxy"
+    assert await explained(size=1) == "all identities, in order; 1 of 1 parts on the metadata, read by the proxy"

@@ -31,9 +31,14 @@ from prism_conformance.slot import AnySlotContract
 SHARED = settings(
     max_examples=100,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.differing_executors,
+    ],
 )
-"""Examples share one registry, which each empties first."""
+"""Examples share one registry, which each empties first. One run may hold several backends to the same check."""
 
 ROUNDS = 5
 """Filters tried for each example."""

@@ -54,7 +54,11 @@ _PROPERTIES: Mapping[str, str] = {
 
 
 class KafkaServer(Recipe):
-    """One node. What it acknowledges is in a file, so `durable` changes nothing for a killed process."""
+    """One node. What it acknowledges is in a file, so `durable` changes nothing for a killed process.
+
+    A configuration that replaces `listeners` keeps `PLAINTEXT://127.0.0.1:{client}` and
+    `CONTROLLER://127.0.0.1:{controller}` in it, as they stand here: the ports are put in.
+    """
 
     kind = "kafka"
     summary = "Apache Kafka, one broker"
@@ -114,7 +118,7 @@ class KafkaServer(Recipe):
             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{client}",
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
             "log.dirs": str(place.folder / "data"),
-            **config,
+            **{key: _with_ports(value, place) for key, value in config.items()},
         }
         path = place.folder / "server.properties"
         path.write_text("".join(f"{key}={value}\n" for key, value in entries.items()))
@@ -131,6 +135,12 @@ class KafkaServer(Recipe):
     def url(self, places: Sequence[Place], _settings: Settings) -> str:
         """Returns the bootstrap servers, `127.0.0.1:port`, which is what Kafka's clients take."""
         return ",".join(f"127.0.0.1:{place.ports[0]}" for place in places)
+
+
+def _with_ports(value: str, place: Place) -> str:
+    """An entry of a test's configuration, which may name the node's ports as `{client}` and `{controller}`."""
+    client, controller = place.ports
+    return value.replace("{client}", str(client)).replace("{controller}", str(controller))
 
 
 def _java(installed: Installed, main: str, *arguments: str, jvm: Sequence[str] = ()) -> tuple[str, ...]:

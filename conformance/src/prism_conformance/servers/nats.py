@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from http import HTTPStatus
+from http.client import HTTPConnection
 
 from prism_conformance.servers.errors import NotReady
 from prism_conformance.servers.install import Installed
 from prism_conformance.servers.nats_protocol import Nats
 from prism_conformance.servers.pins import NATS
 from prism_conformance.servers.recipe import Place, Process, Recipe, Settings
+
+_GUARDS = {"authorization", "accounts", "operator", "tls"}
+"""Entries with which a server doesn't let just anybody in."""
 
 
 class NatsServer(Recipe):
@@ -18,6 +23,7 @@ class NatsServer(Recipe):
     kind = "nats"
     summary = "NATS with JetStream"
     pin = NATS
+    ports = 2
 
     def lay_out(self, installed: Installed, places: Sequence[Place], settings: Settings) -> list[Process]:
         """Writes `nats.conf`. What JetStream acknowledges is in a file, so `durable` changes nothing for a killed
@@ -32,14 +38,22 @@ class NatsServer(Recipe):
     def _entries(self, place: Place, _places: Sequence[Place]) -> dict[str, str]:
         return {
             "listen": f"127.0.0.1:{place.ports[0]}",
+            "http": f"127.0.0.1:{place.ports[1]}",
             "server_name": place.name,
             "jetstream.store_dir": json.dumps(str(place.folder)),
             "jetstream.max_memory_store": "256MB",
             "jetstream.max_file_store": "4GB",
         }
 
-    def probe(self, places: Sequence[Place], _settings: Settings) -> None:
-        """Makes a stream over all running nodes, stores a message through each node, and deletes the stream."""
+    def probe(self, places: Sequence[Place], settings: Settings) -> None:
+        """Makes a stream over all running nodes, stores a message through each node, and deletes the stream.
+
+        Where a test configures encryption or logins without a `no_auth_user`, each node's own health check is asked.
+        """
+        if _admits_nobody(settings):
+            for place in places:
+                _check_health(place.ports[1])
+            return
         names = {place.name for place in places}
         for place in places:
             with Nats(place.ports[0]) as nats:
@@ -71,20 +85,37 @@ class NatsCluster(NatsServer):
     kind = "nats_cluster"
     summary = "three NATS servers with JetStream, one cluster"
     nodes = 3
-    ports = 2
+    ports = 3
     start_timeout_s = 30.0
 
     def _entries(self, place: Place, places: Sequence[Place]) -> dict[str, str]:
-        routes = ", ".join(f"nats-route://127.0.0.1:{other.ports[1]}" for other in places if other is not place)
+        routes = ", ".join(f"nats-route://127.0.0.1:{other.ports[2]}" for other in places if other is not place)
         return {
             **super()._entries(place, places),
             "cluster.name": "prism",
-            "cluster.listen": f"127.0.0.1:{place.ports[1]}",
+            "cluster.listen": f"127.0.0.1:{place.ports[2]}",
             "cluster.routes": f"[{routes}]",
         }
 
     def _replicas(self, places: Sequence[Place]) -> int:
         return self.nodes if len(places) == self.nodes else 1
+
+
+def _admits_nobody(settings: Settings) -> bool:
+    guards = _GUARDS & {key.partition(".")[0] for key in settings.config}
+    return bool(guards) and "no_auth_user" not in settings.config
+
+
+def _check_health(port: int) -> None:
+    connection = HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/healthz")
+        answer = connection.getresponse()
+        text = answer.read().decode()
+    finally:
+        connection.close()
+    if answer.status != HTTPStatus.OK:
+        raise NotReady(f"its health check on port {port} says {text}")
 
 
 def _render(entries: dict[str, str]) -> str:

@@ -36,8 +36,17 @@ Request = dict[str, Any]
 Answer = dict[str, Any]
 
 
+def _descendants(pid: int) -> Iterable[int]:
+    """The processes that a process started, and that those did."""
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, children.read_text().split()):
+                yield child
+                yield from _descendants(child)
+
+
 class Child:
-    """One server process and its group."""
+    """One server process, its group, and what it started in sessions of their own, as PostgreSQL does."""
 
     def __init__(self, request: Request, die_with_us: Callable[[], None]) -> None:
         with Path(request["log"]).open("ab") as log:
@@ -58,6 +67,7 @@ class Child:
         self.last_signal: int | None = request.get("last_signal")
         self.ended = asyncio.Event()
         self.code: int | None = None
+        self._killed: set[int] = set()
         self._pidfd = os.pidfd_open(self.pid)
         asyncio.get_running_loop().add_reader(self._pidfd, self._reap)
 
@@ -68,7 +78,19 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.code = self._popen.wait()
-        self.ended.set()
+        for pidfd in self._killed:
+            asyncio.get_running_loop().add_reader(pidfd, self._bury, pidfd)
+        self._end_when_all_are_gone()
+
+    def _bury(self, pidfd: int) -> None:
+        asyncio.get_running_loop().remove_reader(pidfd)
+        os.close(pidfd)
+        self._killed.remove(pidfd)
+        self._end_when_all_are_gone()
+
+    def _end_when_all_are_gone(self) -> None:
+        if not self._killed:
+            self.ended.set()
 
     def signal(self, number: int) -> None:
         """Sends a signal to the process alone, which knows what its children need; nothing if it has ended."""
@@ -77,9 +99,20 @@ class Child:
 
     def signal_group(self, number: int) -> None:
         """Sends a signal to the process and all it started; nothing if it has ended."""
-        if not self.ended.is_set():
+        if self.code is not None:
+            return
+        if number == signal.SIGKILL:
+            self._popen.send_signal(signal.SIGSTOP)  # it starts nothing more while we look
+        for pid in tuple(_descendants(self.pid)):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, number)
+                pidfd = os.pidfd_open(pid)
+                signal.pidfd_send_signal(pidfd, number)
+                if number == signal.SIGKILL:
+                    self._killed.add(pidfd)
+                else:
+                    os.close(pidfd)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
 
 
 class Scope:

@@ -33,6 +33,10 @@ class Backend:
     options: Callable[[Server, str], Options]
     faults: Mapping[str, str]
 
+    def at(self, server: Server) -> Options:
+        """Its options for a server of one of its kinds."""
+        return self.options(server, server.url)
+
     def fills(self, slot: SlotKind) -> bool:
         """Whether the installed plugin fills this slot."""
         return slot in load(self.type).slots
@@ -47,9 +51,19 @@ def _nats(server: Server, url: str) -> Options:
     return {"servers": url.split(","), "subject_prefix": server.scope}
 
 
+def _postgres(server: Server, url: str) -> Options:
+    return {"connection": url, "schema": server.scope, "auto_migrate": True, "pool_size": 5}
+
+
+def _kafka(server: Server, url: str) -> Options:
+    return {"brokers": url.split(","), "topic_prefix": f"{server.scope}.", "partitions": 3}
+
+
 _ALL = (
     Backend("redis", ("redis", "valkey", "redis_cluster"), _redis, {"appendonly": "yes", "appendfsync": "always"}),
     Backend("nats", ("nats",), _nats, {"jetstream.sync_interval": "always"}),
+    Backend("postgres", ("postgres",), _postgres, {}),
+    Backend("kafka", ("kafka",), _kafka, {}),
 )
 
 BACKENDS: Mapping[str, Backend] = MappingProxyType({backend.type: backend for backend in _ALL})
@@ -65,6 +79,5 @@ async def shared_options(types: set[str]) -> dict[str, Options]:
     options: dict[str, Options] = {}
     for name in sorted(types & BACKENDS.keys()):
         backend = BACKENDS[name]
-        server = await asyncio.to_thread(shared, backend.servers[0])
-        options[name] = backend.options(server, server.url)
+        options[name] = backend.at(await asyncio.to_thread(shared, backend.servers[0]))
     return options

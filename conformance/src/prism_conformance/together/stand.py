@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from prism_conformance.servers import AsyncServer
+from prism_conformance.servers import AsyncServer, FaultProxy
 from prism_conformance.together.backends import BACKENDS, Options
 from prism_conformance.together.mixes import Mix, configuration
 from prism_conformance.together.proxies import start_proxies
-
-Through = Callable[[AsyncServer], str]
-"""The URL to use for a server instead of its own; a fault proxy's, say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +34,11 @@ class Victim:
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """What runs: the servers by type, and the proxies."""
+    """What runs: the servers by type, the proxies, and what the proxies reach a server through."""
 
     servers: Mapping[str, AsyncServer]
     proxies: AsyncServer
+    ways: Mapping[str, FaultProxy]
 
     @property
     def addresses(self) -> list[str]:
@@ -56,7 +54,7 @@ class Stand:
 
 @asynccontextmanager
 async def standing(
-    mix: Mix, *, proxies: int = 2, durable: bool = True, through: Through | None = None, **namespace: Any
+    mix: Mix, *, proxies: int = 2, durable: bool = True, through: Collection[str] = (), **namespace: Any
 ) -> AsyncIterator[Stand]:
     """Starts the servers and proxies of a mix, ends them when the block is left.
 
@@ -64,7 +62,7 @@ async def standing(
         mix: the types of the slots; none may be embedded, since the proxies are processes.
         proxies: how many.
         durable: whether the servers keep what they acknowledged when they are killed.
-        through: where the proxies reach each server.
+        through: the types whose servers the proxies reach through a fault proxy.
         namespace: what else the namespace says.
 
     Raises:
@@ -72,13 +70,18 @@ async def standing(
     """
     async with AsyncExitStack() as stack:
         servers: dict[str, AsyncServer] = {}
+        ways: dict[str, FaultProxy] = {}
         options: dict[str, Options] = {}
         for name in sorted(mix.types):
             backend = BACKENDS[name]
             kept = backend.faults if durable else None
             server = await AsyncServer.start(backend.servers[0], durable=durable, config=kept)
             servers[name] = await stack.enter_async_context(server)
-            options[name] = backend.options(server.server, through(server) if through else server.url)
+            url = server.url
+            if name in through:
+                ways[name] = await stack.enter_async_context(FaultProxy(server.host, server.port))
+                url = ways[name].url(url)
+            options[name] = backend.options(server.server, url)
         config = configuration(mix, options, **namespace)
         fleet = AsyncServer(await asyncio.to_thread(start_proxies, config, proxies))
-        yield Stand(servers, await stack.enter_async_context(fleet))
+        yield Stand(servers, await stack.enter_async_context(fleet), ways)

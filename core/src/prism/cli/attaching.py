@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 
 from prism.cli.connection import with_client
+from prism.cli.durations import rfc3339
 from prism.cli.options import Address, Namespace, Ttl
 from prism.cli.registering import MetadataJson, read_metadata
 from prism.cli.screen import print_json_line, printable, stderr, stdout
@@ -24,23 +25,23 @@ if TYPE_CHECKING:
 
 
 def attach(
-    identities: Annotated[list[str], typer.Argument(metavar="IDENTITY...", help="Who to be, one or many.")],
+    identities: Annotated[list[str], typer.Argument(metavar="IDENTITY", help="Who to be, one or many.")],
     pairs: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Metadata to register with; repeatable.")
     ] = None,
     metadata: MetadataJson = None,
     ttl: Ttl = None,
     ack: Annotated[bool, typer.Option("--ack/--no-ack", help="Acknowledge messages once printed.")] = True,
-    count: Annotated[int | None, typer.Option(min=1, help="Leave after so many messages.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Leave after so many messages.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Stay registered after leaving, until the TTL.")] = False,
     as_json_: Annotated[bool, typer.Option("--json", help="Write each message as one line of JSON.")] = False,
     namespace: Namespace = DEFAULT_NAMESPACE,
     address: Address = None,
 ) -> None:
-    """Attach identities and print their messages as they come, until Ctrl-C.
+    """Attach identities and print their messages.
 
-    With metadata (--set, --metadata) it registers them, and leaving unregisters them unless --keep. Without,
-    it takes over registrations that exist.
+    As they come, until Ctrl-C or SIGTERM. With metadata (--set, --metadata) it registers them, and leaving
+    unregisters them unless --keep. Without, it takes over registrations that exist.
     """
     document = read_metadata(pairs, metadata)
     target: str | dict[str, dict[str, Any] | None] = (
@@ -127,7 +128,7 @@ def _as_json(message: Message) -> dict[str, Any]:
         "identity": message.identity,
         "content_type": message.content_type,
         **body,
-        "sent_at": message.sent_at.isoformat(),
+        "sent_at": rfc3339(message.sent_at),
         "attempt": message.attempt,
         "redelivered": message.redelivered,
     }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import orjson
 import typer
 
-from prism.cli.durations import ago
+from prism.cli.durations import ago, rfc3339
 from prism.cli.screen import cell
 from prism.filters.ast import MetadataField, RecordField
 from prism.filters.paths import PathError, read_path
@@ -62,9 +62,9 @@ def _record(identity: Identity, metadata: object) -> dict[str, Any]:
     return {
         "identity": identity.identity,
         "metadata": metadata,
-        "registered_at": _text(identity.registered_at),
-        "updated_at": _text(identity.updated_at),
-        "expires_at": _text(identity.expires_at),
+        "registered_at": rfc3339(identity.registered_at),
+        "updated_at": rfc3339(identity.updated_at),
+        "expires_at": rfc3339(identity.expires_at),
         "revision": identity.revision,
         "attached": identity.attached,
     }
@@ -116,8 +116,4 @@ _RECORD: dict[str, Reader] = {
 
 
 def _shown(value: object) -> object:
-    return _text(value) if isinstance(value, datetime) else value
-
-
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return rfc3339(value) if isinstance(value, datetime) else value

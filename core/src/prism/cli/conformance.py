@@ -21,22 +21,31 @@ _STYLES = {"passed": "green", "failed": "red", "known failure": "yellow"}
 
 
 def conformance(
-    type: Annotated[str, typer.Argument(help="The backend's type, as in `prism plugins`.")],  # noqa: A002
+    type: Annotated[str, typer.Argument(metavar="TYPE", help="The backend's type, as in `prism plugins`.")],  # noqa: A002
     config: Annotated[
         Path | None,
         typer.Option("--config", metavar="FILE", help="Options of the slots, as YAML or JSON."),
     ] = None,
     slot: Annotated[
-        list[SlotKind] | None, typer.Option("--slot", help="A slot to check; repeatable. Default: all it fills.")
+        list[SlotKind] | None,
+        typer.Option(
+            "--slot",
+            metavar="SLOT",
+            help="registry, messaging or durability; repeatable. Default: all.",
+        ),
     ] = None,
     check: Annotated[
         list[str] | None, typer.Option("--check", metavar="ID", help="A check to run, e.g. REG-010; repeatable.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check that a backend keeps the contract: every obligation by its id, and what was seen where one is broken."""
+    """Check that a backend keeps the contract.
+
+    Every obligation by its id, and what was seen where one is broken.
+    """
     if find_spec("prism_conformance") is None:
-        print_problem(stderr(), "the conformance suite is not installed", "pip install prism-conformance")
+        fix = "from a checkout of Prism: pip install ./conformance"
+        print_problem(stderr(), "the conformance suite is not installed", fix)
         raise typer.Exit(ExitCode.FAILED)
     from prism_conformance.command import run  # noqa: PLC0415 - another distribution, and heavy
 

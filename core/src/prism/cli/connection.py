@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, TypeVar
@@ -35,7 +36,30 @@ def with_client(namespace: str, address: str | None, work: Callable[[Client], Aw
 def run(work: Coroutine[object, object, T]) -> T:
     """Runs the work to its end. A PrismError is printed and ends the program with its exit code."""
     with reported():
-        return asyncio.run(work)
+        return asyncio.run(_until_ended(work))
+
+
+async def _until_ended(work: Coroutine[object, object, T]) -> T:
+    """SIGTERM and SIGHUP cancel the work as Ctrl-C does, so that it leaves what it has attached.
+
+    `serve` has handlers of its own. A SIGHUP that is ignored, as under nohup, stays ignored.
+    """
+    loop, task, came = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
+    assert task is not None
+
+    def end() -> None:
+        came.set()
+        task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, end)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if came.is_set():
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+        raise
 
 
 @contextmanager
@@ -59,7 +83,8 @@ def needing(extra: str) -> Iterator[None]:
         yield
     except ImportError as error:
         missing = error.name or str(error)
-        print_problem(stderr(), f"this command needs {missing}", f"pip install 'prism-multicast[{extra}]'")
+        fix = f"from a checkout of Prism: pip install './core[{extra}]'"
+        print_problem(stderr(), f"this command needs {missing}", fix)
         raise typer.Exit(ExitCode.FAILED) from error
 
 

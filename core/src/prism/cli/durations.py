@@ -1,10 +1,13 @@
-"""Lengths of time as they are typed: `30`, `30s`, `5m`, `1h`, `7d`, `250ms`."""
+"""Lengths of time as they are typed (`30`, `30s`, `5m`, `1h`, `7d`, `250ms`), and how times are shown."""
 
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 import typer
+
+from prism.model.time import from_datetime, to_rfc3339
 
 _TEXT = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
@@ -24,6 +27,11 @@ def whole_seconds(text: str) -> int:
     if value != int(value):
         raise typer.BadParameter(f'"{text}" is {value:g} seconds; a time to live is whole seconds')
     return int(value)
+
+
+def rfc3339(moment: datetime | None) -> str | None:
+    """A point in time as every command shows it, to the microsecond, so that a filter on it finds it again."""
+    return None if moment is None else to_rfc3339(from_datetime(moment))
 
 
 def ago(microseconds: int) -> str:

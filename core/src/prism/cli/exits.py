@@ -13,7 +13,7 @@ class ExitCode(IntEnum):
     OK = 0
     """Everything asked for was done."""
     FAILED = 1
-    """Prism (or a check of the demo) refused or failed; the message says why."""
+    """Prism (or a check of the demo) refused or failed, or the output can't be written; the message says why."""
     USAGE = 2
     """The command line, the filter, the file or the metadata is wrong; trying again can't help."""
     NOT_FOUND = 3
@@ -23,7 +23,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 5
     """No proxy could be reached, or none answered in time."""
     INTERRUPTED = 130
-    """Ctrl-C."""
+    """Ctrl-C, SIGTERM or SIGHUP, which `serve` ends with 0 after."""
 
 
 EPILOGUE = (

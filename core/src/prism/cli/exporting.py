@@ -15,9 +15,12 @@ import typer
 
 from prism.cli.columns import json_line
 from prism.cli.connection import reported, with_client
+from prism.cli.durations import rfc3339
+from prism.cli.exits import ExitCode
+from prism.cli.failures import print_problem
 from prism.cli.meter import Meter
 from prism.cli.options import Address, FilterJson, Namespace, Where
-from prism.cli.records import IDENTITY, Format, flatten, format_of
+from prism.cli.records import EXPIRES_AT_COLUMN, IDENTITY, Format, flatten, format_of
 from prism.cli.screen import stderr
 from prism.cli.selection import read_filter
 from prism.model.operations import DEFAULT_NAMESPACE
@@ -31,17 +34,21 @@ PAGE = 2_000
 
 
 def export(
-    file: Annotated[str, typer.Argument(metavar="[FILE|-]", help="Where to; - is standard output.")] = "-",
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to; - is standard output.")] = "-",
     where: Where = None,
     filter_json: FilterJson = None,
     format_: Annotated[Format | None, typer.Option("--format", help="Default: by the file's name, else jsonl.")] = None,
     namespace: Namespace = DEFAULT_NAMESPACE,
     address: Address = None,
 ) -> None:
-    """Write the identities that match, as JSON lines or CSV, in the form that `prism import` reads.
+    """Write the identities that match to a file.
 
-    JSON lines keep every type. CSV has a column for each place in the metadata; it needs two readings, the
-    first for the header. A file appears whole or not at all.
+    As JSON lines or CSV, in the form that `prism import` reads; with it, an identity keeps the time to live that
+    it has left.
+
+    JSON lines keep every type. CSV has a column for each place in the metadata, and `$expires_at` where some
+    identity expires; it needs two readings, the first for the header. A file appears whole or not at all. What
+    can't be written ends it with 1.
     """
     with reported():
         chosen = read_filter(where, filter_json)
@@ -71,16 +78,19 @@ async def _write(client: Client, chosen: Node, format_: Format, stream: IO[bytes
 
 async def _header(client: Client, chosen: Node) -> list[str]:
     """Every column that any of the identities has, in the order they are first seen."""
-    columns: dict[str, None] = {IDENTITY: None}
+    columns: dict[str, None] = {}
+    expires = False
     async for page in client.registry.enumerate(chosen).pages(PAGE):
         for identity in page.identities:
+            expires = expires or identity.expires_at is not None
             columns.update((name, None) for name, _ in flatten(identity.metadata) if name != IDENTITY)
-    return list(columns)
+    return [IDENTITY, *([EXPIRES_AT_COLUMN] if expires else []), *columns]
 
 
 def _row(identity: Identity, header: list[str]) -> list[str]:
     cells = dict(flatten(identity.metadata))
     cells[IDENTITY] = identity.identity
+    cells[EXPIRES_AT_COLUMN] = rfc3339(identity.expires_at) or ""
     return [cells.get(name, "") for name in header]
 
 
@@ -91,14 +101,27 @@ def _created(path: str) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    target = Path(path)
+    try:
+        with _opened(Path(path)) as stream:
+            yield stream
+    except OSError as error:
+        if error.filename is not None:  # it can't be opened or named so
+            raise typer.BadParameter(f"{path}: {error.strerror or error}") from error
+        print_problem(stderr(), f"{path} can't be written: {error.strerror or error}")
+        raise typer.Exit(ExitCode.FAILED) from error
+
+
+@contextmanager
+def _opened(target: Path) -> Iterator[IO[bytes]]:
+    """The file itself where it is a device or a pipe, else one beside it that takes its place in the end."""
+    if target.exists() and not target.is_file():
+        with target.open("wb") as stream:
+            yield stream
+        return
+    target = target.resolve()
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        stream = partial.open("wb")
-    except OSError as error:
-        raise typer.BadParameter(f"{path}: {error.strerror or error}") from error
-    try:
-        with stream:
+        with partial.open("wb") as stream:
             yield stream
         partial.replace(target)
     finally:

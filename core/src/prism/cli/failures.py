@@ -25,7 +25,7 @@ _HINTS: dict[type[PrismError], str] = {
     NotFound: "prism ls lists what is registered; -n NAME chooses the namespace",
     PluginError: "prism plugins lists the backends that are installed",
     QuotaExceeded: "unregister what isn't needed, or raise the limit in the proxy's configuration",
-    Unavailable: "prism serve starts a proxy here; -a HOST:PORT (or PRISM_ADDRESS) names another",
+    Unavailable: "-a HOST:PORT names another proxy",
 }
 
 
@@ -35,8 +35,8 @@ def print_failure(console: Console, error: PrismError) -> None:
         _print_where(console, error)
     elif len(error.violations) > 1:
         _print_line(console, f"{len(error.violations)} problems")
-        for violation in error.violations:
-            console.print(Text(f"  {printable(str(violation))}"), soft_wrap=True)
+        for line in _each(error):
+            console.print(Text(printable(line)), soft_wrap=True)
     else:
         _print_line(console, error.message)
     hint = _hint(error)
@@ -60,6 +60,14 @@ def _print_where(console: Console, error: WhereError) -> None:
 
 def _print_line(console: Console, text: str) -> None:
     console.print(Text(f"error: {printable(text)}", style="bold red"), soft_wrap=True)
+
+
+def _each(error: PrismError) -> list[str]:
+    """A line for each mistake. Those of a file have its name and the line in the message, as editors read them."""
+    lines = error.message.splitlines()
+    if len(lines) == len(error.violations):
+        return lines
+    return [f"  {violation}" for violation in error.violations]
 
 
 def _hint(error: PrismError) -> str:

@@ -7,21 +7,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from enum import StrEnum
-from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, BinaryIO, TypeAlias
+from typing import IO, TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 from rich.text import Text
 
 from prism.cli.connection import with_client
+from prism.cli.durations import whole_seconds
 from prism.cli.exits import ExitCode
 from prism.cli.failures import print_problem
 from prism.cli.meter import Meter
-from prism.cli.options import Address, Namespace, Ttl
-from prism.cli.records import BadLine, Format, Record, format_of, read_csv, read_jsonl
-from prism.cli.screen import printable, stderr, stdout
-from prism.model.errors import PrismError
+from prism.cli.options import Address, Namespace
+from prism.cli.records import BadLine, Format, HeaderError, Record, format_of, read_csv, read_jsonl
+from prism.cli.screen import counted, stderr, stdout
+from prism.cli.storing import Lines, Terms, batches, store
 from prism.model.operations import DEFAULT_NAMESPACE
 
 if TYPE_CHECKING:
@@ -29,13 +29,8 @@ if TYPE_CHECKING:
 
     from prism import Client
 
-BATCH = 2_000
-"""Lines in one request."""
-
 SHOWN = 20
-"""Bad lines that are shown one by one; the rest are counted."""
-
-Lines: TypeAlias = "Iterator[Record | BadLine]"
+"""Lines that are reported one by one; the rest are counted."""
 
 
 class OnError(StrEnum):
@@ -48,12 +43,19 @@ class OnError(StrEnum):
 
 
 def import_(
-    file: Annotated[str, typer.Argument(metavar="FILE|-", help="JSON lines or CSV; - is standard input.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON lines or CSV; - is standard input.")],
     format_: Annotated[Format | None, typer.Option("--format", help="Default: by the file's name, else jsonl.")] = None,
     id_field: Annotated[
         str | None, typer.Option(metavar="FIELD", help="The field that is the identity; it stays in the metadata too.")
     ] = None,
-    ttl: Ttl = None,
+    ttl: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_seconds,
+            metavar="DURATION",
+            help="Time to live: 30s, 5m, 1h, 7d; 0 is never. Default: what the line has left, else the namespace's.",
+        ),
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Take over registrations that exist.")] = False,
     on_error: Annotated[OnError, typer.Option(help="What a bad line does.")] = OnError.FAIL,
     namespace: Namespace = DEFAULT_NAMESPACE,
@@ -62,57 +64,65 @@ def import_(
     """Register the identities of a file.
 
     A line is what `prism export` writes, or any object (or CSV row) with an `identity`, the rest of which is its
-    metadata. A bad line is reported by its number. With `--on-error fail` it ends the import with 1; what was
-    registered until then stays.
+    metadata. An exported identity keeps the time to live that it has left, by this machine's clock, unless --ttl
+    gives another; a line that has expired is reported and skipped.
+
+    A bad line is reported by its number. With `--on-error fail` it ends the import with 2 (1 where the line is
+    fine and the registry refuses it); what was registered until then stays.
     """
     console = stderr()
+    terms = Terms(ttl, replace)
     progress = _Progress(console)
 
     async def register(client: Client) -> None:
         with _opened(file, format_of(file, format_), id_field) as lines, progress.meter:
-            while batch := list(islice(lines, BATCH)):
-                good = [line for line in batch if isinstance(line, Record)]
+            for batch in batches(lines):
                 bad = [line for line in batch if isinstance(line, BadLine)]
+                good = [line for line in batch if isinstance(line, Record)]
                 if bad and on_error is OnError.FAIL:
                     good = [record for record in good if record.line < bad[0].line]
-                items = [(record.identity, record.metadata) for record in good]
-                outcomes = await client.registry.register_many(items, ttl=ttl, replace=replace)
-                refused = [
-                    BadLine(record.line, f"{printable(record.identity)}: {printable(outcome.message)}")
-                    for record, outcome in zip(good, outcomes, strict=True)
-                    if isinstance(outcome, PrismError)
-                ]
-                progress.add(len(good) - len(refused), sorted([*bad, *refused], key=lambda line: line.line))
+                stored = await store(client, good, terms)
+                progress.add(stored.registered, [*bad, *stored.bad], stored.expired)
                 if progress.bad and on_error is OnError.FAIL:
                     return
 
     with_client(namespace, address, register)
     stdout().print(f"registered {progress.meter.summary()}")
-    if not progress.bad:
-        return
-    if on_error is OnError.FAIL:
+    if progress.expired:
+        console.print(f"skipped {counted(progress.expired, 'expired line', 'expired lines')}", style="yellow")
+    if progress.bad and on_error is OnError.FAIL:
         print_problem(console, "stopped at a bad line", "--on-error skip goes on past bad lines")
-        raise typer.Exit(ExitCode.FAILED)
-    console.print(f"skipped {progress.bad:,} bad lines", style="yellow")
+        raise typer.Exit(progress.code)
+    if progress.bad:
+        console.print(f"skipped {counted(progress.bad, 'bad line', 'bad lines')}", style="yellow")
 
 
 class _Progress:
-    """What went in so far, and what didn't."""
+    """What went in so far, and what didn't. `code` is the exit code of the first bad line."""
 
     def __init__(self, console: Console) -> None:
         self.meter = Meter(console, "importing")
         self.bad = 0
+        self.expired = 0
+        self.code = ExitCode.OK
         self._console = console
 
-    def add(self, registered: int, bad: list[BadLine]) -> None:
+    def add(self, registered: int, bad: list[BadLine], expired: list[BadLine]) -> None:
         """One batch more."""
         self.meter.advance(registered)
-        for line in bad:
-            self.bad += 1
-            if self.bad <= SHOWN:
-                self._console.print(Text(str(line), style="red"), soft_wrap=True)
-            elif self.bad == SHOWN + 1:
-                self._console.print("more bad lines are counted, not shown", style="red")
+        bad = sorted(bad, key=lambda line: line.line)
+        if bad and not self.bad:
+            self.code = bad[0].code
+        self.bad += self._show(bad, self.bad, "bad", "red")
+        self.expired += self._show(expired, self.expired, "expired", "yellow")
+
+    def _show(self, lines: list[BadLine], before: int, kind: str, style: str) -> int:
+        for number, line in enumerate(lines, before):
+            if number < SHOWN:
+                self._console.print(Text(str(line), style=style), soft_wrap=True)
+            elif number == SHOWN:
+                self._console.print(f"more {kind} lines are counted, not shown", style=style)
+        return len(lines)
 
 
 @contextmanager
@@ -131,6 +141,8 @@ def _opened(path: str, format_: Format, id_field: str | None) -> Iterator[Lines]
                     yield read_csv(text, id_field)
     except UnicodeDecodeError as error:
         raise typer.BadParameter(f"{path}: not UTF-8: {error}") from error
+    except HeaderError as error:
+        raise typer.BadParameter(f"{path}: {error}") from error
 
 
 @contextmanager

@@ -13,7 +13,10 @@ from prism.plugins.report import PluginReport
 
 
 def plugins(as_json: Json = False) -> None:
-    """List the installed backends: what they fill, what they can do, and the broken ones with their error."""
+    """List the installed backends.
+
+    What they fill, what they can do, and the broken ones with their error.
+    """
     from prism.plugins.loader import report  # noqa: PLC0415 - imports every plugin there is
 
     with reported():

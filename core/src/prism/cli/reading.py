@@ -36,7 +36,8 @@ def ls(
     filter_json: FilterJson = None,
     sort: Sort = None,
     limit: Annotated[
-        int | None, typer.Option(min=0, help="At most so many; 0 is all. Default: 100 in a table, all as JSON.")
+        int | None,
+        typer.Option(min=0, metavar="N", help="At most so many; 0 is all. Default: 100 in a table, all as JSON."),
     ] = None,
     columns: Annotated[
         str | None,
@@ -69,7 +70,7 @@ def ls(
 
 
 def get(
-    identities: Annotated[list[str], typer.Argument(metavar="IDENTITY...", help="Who to look up.")],
+    identities: Annotated[list[str], typer.Argument(metavar="IDENTITY", help="Who to look up.")],
     as_json_: Json = False,
     namespace: Namespace = DEFAULT_NAMESPACE,
     address: Address = None,
@@ -102,7 +103,10 @@ def explain(
     namespace: Namespace = DEFAULT_NAMESPACE,
     address: Address = None,
 ) -> None:
-    """Show how a filter is run: what the backend does with each part, and what the proxy checks itself."""
+    """Show how a filter is run.
+
+    What the backend does with each part of it, and what the proxy checks itself.
+    """
     with reported():
         chosen = read_filter(where, filter_json)
     plan = with_client(namespace, address, lambda client: client.registry.explain(chosen))
@@ -125,7 +129,9 @@ def explain(
     where_sorted = "the backend" if plan.exact else "the proxy"
     console.print(f"sorting, counting and limits: {where_sorted}")
     if plan.backend_plan:
-        console.print(Text(f"the backend's plan: {printable(plan.backend_plan)}"), soft_wrap=True)
+        console.print("the backend's plan:")
+        for line in plan.backend_plan.splitlines():
+            console.print(Text(f"  {printable(line)}"), soft_wrap=True)
 
 
 _SUPPORT = {

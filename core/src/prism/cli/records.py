@@ -11,13 +11,21 @@ from typing import IO, Any
 
 import orjson
 
+from prism.cli.exits import ExitCode
 from prism.cli.pairs import put
 from prism.cli.where.scan import Scanner, WhereError
 from prism.cli.where.values import scalar
-from prism.filters.ast import MetadataField
+from prism.filters.ast import Field, MetadataField, RecordField
 from prism.filters.paths import PathError, format_path, read_path
+from prism.model.json import describe
+from prism.model.time import Micros, parse_rfc3339
 
 IDENTITY = "identity"
+EXPIRES_AT_COLUMN = RecordField.EXPIRES_AT.value
+"""The CSV column that `prism export` writes where something expires."""
+
+NEVER: Micros = 0
+"""As `Record.expires_at`: the identity doesn't expire."""
 
 
 class Format(StrEnum):
@@ -29,11 +37,12 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One line of a file: an identity and its metadata."""
+    """One line of a file: an identity, its metadata, and when it expires (None where the line doesn't say)."""
 
     line: int
     identity: str
     metadata: dict[str, Any]
+    expires_at: Micros | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +51,15 @@ class BadLine:
 
     line: int
     problem: str
+    code: ExitCode = ExitCode.USAGE
+    """What the program ends with where this line stops it."""
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.problem}"
+
+
+class HeaderError(ValueError):
+    """The header of a CSV file can't be used, and so none of its rows can."""
 
 
 def format_of(path: str, chosen: Format | None) -> Format:
@@ -55,17 +70,17 @@ def format_of(path: str, chosen: Format | None) -> Format:
 def read_jsonl(file: IO[bytes], id_field: str | None) -> Iterator[Record | BadLine]:
     """Reads one JSON object a line; empty lines are skipped.
 
-    Without `id_field` a line is what `prism export` writes (`identity` and `metadata`), or a flat object with
-    `identity`, the rest of which is the metadata. With it, the whole object is the metadata and that field of
-    it the identity.
+    Without `id_field` a line is what `prism export` writes (`identity`, `metadata` and `expires_at`), or a flat
+    object with `identity`, the rest of which is the metadata. With it, the whole object is the metadata and that
+    field of it the identity.
     """
     for number, line in enumerate(file, 1):
         if line.isspace():
             continue
         try:
             document = orjson.loads(line)
-        except ValueError as error:
-            yield BadLine(number, f"not JSON: {error}")
+        except orjson.JSONDecodeError as error:
+            yield BadLine(number, f"not JSON: {error.msg}, at character {error.colno}")
             continue
         if isinstance(document, dict):
             yield _record(number, document, id_field)
@@ -74,13 +89,16 @@ def read_jsonl(file: IO[bytes], id_field: str | None) -> Iterator[Record | BadLi
 
 
 def read_csv(file: IO[str], id_field: str | None) -> Iterator[Record | BadLine]:
-    """Reads rows under a header. Dotted columns nest, empty cells are left out.
+    """Reads rows under a header. Dotted columns nest, empty cells are left out; an empty `$expires_at` is never.
 
     A cell that reads as a number, true or false is one, and so is a JSON array, since CSV itself knows text
     alone. JSON lines keep every type.
+
+    Raises:
+        HeaderError: a column can't be one, is there twice, or the one of the identity is missing.
     """
     rows = csv.reader(file, strict=True)
-    header: list[tuple[str, ...]] | None = None
+    header: list[Field] | None = None
     while True:
         try:
             row = next(rows)
@@ -93,11 +111,7 @@ def read_csv(file: IO[str], id_field: str | None) -> Iterator[Record | BadLine]:
         if not row:
             continue
         if header is None:
-            try:
-                header = _header(row)
-            except PathError as error:
-                yield BadLine(number, f"the header: {error}")
-                return
+            header = _header(row, id_field)
         elif len(row) != len(header):
             yield BadLine(number, f"has {len(row)} cells, the header {len(header)}")
         else:
@@ -126,44 +140,66 @@ def _record(number: int, document: dict[str, Any], id_field: str | None) -> Reco
     if id_field is not None:
         return Record(number, identity, document)
     inner = document.get("metadata")
-    if isinstance(inner, dict):
-        return Record(number, identity, inner)
-    return Record(number, identity, {key: value for key, value in document.items() if key != IDENTITY})
+    if not isinstance(inner, dict):
+        return Record(number, identity, {key: value for key, value in document.items() if key != IDENTITY})
+    try:
+        return Record(number, identity, inner, _expiry(document["expires_at"]) if "expires_at" in document else None)
+    except ValueError as error:
+        return BadLine(number, f"expires_at: {error}")
 
 
-def _csv_record(number: int, header: list[tuple[str, ...]], row: list[str], id_field: str | None) -> Record | BadLine:
+def _csv_record(number: int, header: list[Field], row: list[str], id_field: str | None) -> Record | BadLine:
     document: dict[str, Any] = {}
-    identity = ""
+    identity, expires_at = "", None
     own = _column(id_field or IDENTITY)
-    for keys, text in zip(header, row, strict=True):
-        if keys == own:
-            identity = text
-            if id_field is None:
-                continue
-        if not text:
-            continue
+    for column, text in zip(header, row, strict=True):
         try:
-            put(document, keys, text if keys == own else _value(text), Scanner(text, "the header"))
+            if isinstance(column, RecordField):
+                expires_at = _expiry(text or None)
+                continue
+            if column == own:
+                identity = text
+                if id_field is None:
+                    continue
+            if text:
+                put(document, column.keys, text if column == own else _value(text), Scanner(text, "the header"))
         except (WhereError, ValueError) as error:
-            return BadLine(number, f"{'.'.join(keys)}: {error}")
+            return BadLine(number, f"{format_path(column)}: {error}")
     if not identity:
         return BadLine(number, f'no text in the column "{id_field or IDENTITY}"')
-    return Record(number, identity, document)
+    return Record(number, identity, document, expires_at)
 
 
-def _header(row: list[str]) -> list[tuple[str, ...]]:
-    columns = [_column(name) for name in row]
+def _expiry(value: object) -> Micros:
+    """The moment that an export names; null is never. Raises ValueError."""
+    if value is None:
+        return NEVER
+    if isinstance(value, str):
+        return parse_rfc3339(value)
+    raise ValueError(f"expected a time such as 2025-10-09T12:00:00Z, or null for never, got {describe(value)}")
+
+
+def _header(row: list[str], id_field: str | None) -> list[Field]:
+    wanted = id_field or IDENTITY
+    try:
+        columns = [_column(name) for name in row]
+        own = _column(wanted)
+    except PathError as error:
+        raise HeaderError(f"the header: {error}") from error
     for i, column in enumerate(columns):
         if column in columns[:i]:
-            raise PathError(f'the column "{row[i]}" is there twice')
+            raise HeaderError(f'the header has the column "{row[i]}" twice')
+    if own not in columns or own == RecordField.EXPIRES_AT:
+        fix = "" if id_field else "; --id-field names the one that is the identity"
+        raise HeaderError(f'the header has no column "{wanted}"; it has {", ".join(row)}{fix}')
     return columns
 
 
-def _column(name: str) -> tuple[str, ...]:
+def _column(name: str) -> Field:
     field = read_path(name)
-    if not isinstance(field, MetadataField):
+    if isinstance(field, RecordField) and field is not RecordField.EXPIRES_AT:
         raise PathError(f'"{name}" is kept by the registry and can\'t be imported')
-    return field.keys
+    return field
 
 
 def _value(text: str) -> Any:

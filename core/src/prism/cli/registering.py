@@ -9,11 +9,12 @@ import typer
 from rich.text import Text
 
 from prism.cli.connection import reported, with_client
+from prism.cli.durations import rfc3339
 from prism.cli.exits import ExitCode, exit_code
 from prism.cli.failures import print_failure, print_problem
 from prism.cli.options import Address, FilterJson, Json, Namespace, Ttl, Where
 from prism.cli.pairs import read_pairs
-from prism.cli.screen import print_json, printable, stderr, stdout
+from prism.cli.screen import counted, print_json, printable, stderr, stdout
 from prism.cli.selection import read_filter
 from prism.cli.source import read_json_object
 from prism.model.errors import PrismError
@@ -32,7 +33,7 @@ def register(
     identity: Annotated[str, typer.Argument(metavar="IDENTITY", help="Its name, unique in the namespace.")],
     pairs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Its metadata: room=engineering battery=0.4 location.lat=47.5"),
+        typer.Argument(metavar="KEY=VALUE", help="Its metadata: room=engineering battery=0.4 location.lat=47.5"),
     ] = None,
     metadata: MetadataJson = None,
     ttl: Ttl = None,
@@ -48,14 +49,14 @@ def register(
         address,
         lambda client: client.registry.register(identity, document, ttl=ttl, replace=replace),
     )
-    expires_at = None if done.expires_at is None else done.expires_at.isoformat()
+    expires_at = rfc3339(done.expires_at)
     if as_json_:
         print_json(
             {
                 "identity": identity,
                 "registration_id": done.registration_id,
                 "revision": done.revision,
-                "registered_at": done.registered_at.isoformat(),
+                "registered_at": rfc3339(done.registered_at),
                 "expires_at": expires_at,
             }
         )
@@ -66,7 +67,7 @@ def register(
 
 def unregister(
     identities: Annotated[
-        list[str] | None, typer.Argument(metavar="[IDENTITY]...", help="Who to remove; or name them by --where.")
+        list[str] | None, typer.Argument(metavar="IDENTITY", help="Who to remove; or name them by --where.")
     ] = None,
     where: Where = None,
     filter_json: FilterJson = None,
@@ -101,10 +102,11 @@ def read_metadata(pairs: list[str] | None, metadata: str | None) -> dict[str, An
 
 
 def _confirm(count: int, namespace: str) -> None:
+    many = counted(count, "identity", "identities")
     if not sys.stdin.isatty():
-        print_problem(stderr(), f"this would unregister {count:,} identities", "--yes does it without asking")
+        print_problem(stderr(), f"this would unregister {many}", "--yes does it without asking")
         raise typer.Exit(ExitCode.USAGE)
-    question = f'Unregister {count:,} identities of the namespace "{printable(namespace)}"?'
+    question = f'Unregister {many} of the namespace "{printable(namespace)}"?'
     if not typer.confirm(question, err=True):
         raise typer.Exit(ExitCode.FAILED)
 

@@ -71,6 +71,11 @@ def cell(value: object) -> Text:
     return Text(printable(text))
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """A number with its noun: `1 identity`, `2,000 identities`."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
 def printable(text: str) -> str:
     """The text with its control characters escaped, so that it can't move the cursor or change colours."""
     if text.isprintable():

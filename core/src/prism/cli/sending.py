@@ -41,9 +41,10 @@ def send(
     namespace: Namespace = DEFAULT_NAMESPACE,
     address: Address = None,
 ) -> None:
-    """Send a message to every identity that matches, and show the receipts.
+    """Send a message to every identity that matches.
 
-    Sending to everyone needs --all. Ends with 4 when a delivery is neither DELIVERED nor PENDING.
+    The receipts are shown, by status and reason. Sending to everyone needs --all. Ends with 4 when a delivery is
+    neither DELIVERED nor PENDING.
     """
     with reported():
         chosen = read_filter(where, filter_json)

@@ -45,14 +45,19 @@ def serve(
     ] = None,
     log_level: Annotated[LogLevel | None, typer.Option(help="How much is logged, to standard error.")] = None,
 ) -> None:
-    """Run a proxy until Ctrl-C or SIGTERM, which drain it; a second one ends it at once.
+    """Run a proxy.
 
-    Loopback only by default: 127.0.0.1:7070 for gRPC, 127.0.0.1:7071 for HTTP.
+    Ctrl-C, SIGTERM or SIGHUP drains it and ends with 0; a second one ends it at once. Loopback only by default:
+    127.0.0.1:7070 for gRPC, 127.0.0.1:7071 for HTTP.
     """
     with needing("server"):
-        import prism.server.app  # noqa: F401, PLC0415 - gRPC, aiohttp and the like, which only a proxy needs
         from prism.config import load_config  # noqa: PLC0415
+        from prism.server.addresses import split_address  # noqa: PLC0415
+        from prism.server.app import OFF  # noqa: PLC0415 - gRPC, aiohttp and the like, which only a proxy needs
     with reported():
+        for option, address in (("--listen", listen), ("--http", http if http != OFF else None)):
+            if address is not None:
+                split_address(address, option)
         settings = load_config(config)
     if log_level is not None:
         server = dataclasses.replace(settings.server, log_level=log_level.value)
@@ -62,10 +67,13 @@ def serve(
 
 def demo(
     count: Annotated[
-        int | None, typer.Option(min=500, help="Only so many airports (those that attach are among them).")
+        int | None, typer.Option(min=500, metavar="N", help="Only so many airports (those that attach are among them).")
     ] = None,
 ) -> None:
-    """Show what Prism does on 28,000 real airports and two proxies, and check every claim. Takes some seconds."""
+    """Show what Prism does on 28,000 real airports.
+
+    Two proxies, and every claim is checked. Takes some seconds.
+    """
     with needing("cli"):
         import airportsdata  # noqa: F401, PLC0415 - so that it is missed before anything is shown
 

@@ -45,6 +45,8 @@ class Attachments:
         """The current one."""
         self.next: Stream | None = None
         """The one that everything is moving to."""
+        self.failure: PrismError | None = None
+        """Why the last stream was lost; None once anything was attached again."""
         self.closing = False
         self._open_link = open_link
         self._buffer = buffer
@@ -71,6 +73,7 @@ class Attachments:
     def attached(self, one: Wanted) -> None:
         """An identity was attached: the connection works, and the heartbeat has to be quick enough for it."""
         self._interrupted = False
+        self.failure = None
         if self._heartbeat is not None:
             self._heartbeat.keep_up_with(one.lifetime)
 
@@ -218,6 +221,7 @@ class Attachments:
                 self.ask_later(one)
 
     def _note_lost(self, stream: Stream, error: PrismError | None) -> None:
+        self.failure = error
         for one in self.wanted.values():
             one.unsure = one.unsure or (one.stream is stream and not one.attached)
             one.stream = one.previous = None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
+from prism.client import arguments
 from prism.client.content import metadata_bytes
 from prism.client.transport import Entry
-from prism.model.errors import InvalidArgument, InvalidMetadata, PrismError
+from prism.model.errors import InvalidArgument, PrismError
 from prism.model.json import describe
+from prism.model.limits import check_size
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -20,6 +22,8 @@ Items: TypeAlias = "Mapping[str, Mapping[str, Any] | bytes] | Iterable[tuple[str
 
 BATCH_ITEMS = 2_000
 BATCH_BYTES = 2 * 1024 * 1024
+ENTRY_BYTES = 4 * 1024 * 1024
+"""The largest metadata that is sent: with more, a proxy would refuse the whole batch."""
 UNDER_WAY = 4
 """Batches sent and not yet answered."""
 
@@ -37,13 +41,14 @@ def batches(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 
 def registrations(items: Items) -> Iterator[list[Entry | PrismError]]:
-    """Lists of entries of at most 2,000 and about 2 MiB; metadata that isn't JSON becomes an error in its place."""
+    """Lists of entries of at most 2,000 and about 2 MiB; what can't be registered becomes an error in its place."""
     batch: list[Entry | PrismError] = []
     size = 0
     for identity, metadata in items.items() if isinstance(items, Mapping) else _pairs(items):
         try:
-            entry = Entry(identity, metadata_bytes(metadata))
-        except InvalidMetadata as error:
+            entry = Entry(arguments.identity(identity), metadata_bytes(metadata))
+            check_size("metadata", len(entry.metadata_json), ENTRY_BYTES, "bytes", "store less in it")
+        except InvalidArgument as error:
             batch.append(error)
             continue
         size += len(entry.metadata_json) + len(identity)
@@ -53,6 +58,18 @@ def registrations(items: Items) -> Iterator[list[Entry | PrismError]]:
         batch.append(entry)
     if batch:
         yield batch
+
+
+async def apart(
+    batch: Sequence[Item | PrismError], send: Callable[[list[Item]], Awaitable[Sequence[Outcome]]]
+) -> Sequence[Outcome | PrismError]:
+    """Sends what there is besides errors; the outcomes with the errors in their places."""
+    sound = [item for item in batch if not isinstance(item, PrismError)]
+    outcomes = await send(sound) if sound else []
+    if len(sound) == len(batch):
+        return outcomes
+    answers = iter(outcomes)
+    return [item if isinstance(item, PrismError) else next(answers) for item in batch]
 
 
 async def in_batches(
@@ -78,7 +95,7 @@ async def in_batches(
 
 
 def _pairs(items: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    for item in items:
+    for item in arguments.several(items, "items"):
         if not isinstance(item, tuple) or len(item) != 2:
             raise InvalidArgument.at("items", f"expected (identity, metadata) pairs, got {describe(item)} among them")
         yield item

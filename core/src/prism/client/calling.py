@@ -10,7 +10,8 @@ import grpc
 from prism.client.address import VARIABLE
 from prism.client.pause import pause_length
 from prism.model.errors import PrismError, Unavailable
-from prism.wire.rpc import from_rpc_error
+from prism.wire.errors import in_arguments
+from prism.wire.rpc import actor_headers, from_rpc_error
 
 if TYPE_CHECKING:
     from prism.client.channels import Connections
@@ -54,7 +55,8 @@ class Caller:
         while True:
             connection = connections.for_call()
             try:
-                answer = await getattr(connection.calls, method)(request, timeout=max(0.0, deadline - loop.time()))
+                left = max(0.0, deadline - loop.time())
+                answer = await getattr(connection.calls, method)(request, timeout=left, metadata=actor_headers())
             except grpc.aio.AioRpcError as error:
                 failure, sent = failure_of(error, connections, connection.address)
                 if not isinstance(failure, Unavailable) or not (again or not sent):
@@ -76,7 +78,7 @@ def failure_of(error: grpc.RpcError, connections: Connections, address: str) -> 
     if error.code() is grpc.StatusCode.UNAVAILABLE and details.startswith(_NEVER_SENT):
         connections.fail_over(address)
         return Unavailable(unreachable(connections.addresses, details)), False
-    failure = from_rpc_error(error, address)
+    failure = in_arguments(from_rpc_error(error, address))
     if isinstance(failure, Unavailable):
         connections.fail_over(address)
     else:

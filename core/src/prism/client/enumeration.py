@@ -2,39 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from prism.client import arguments
 from prism.client.identity import Identity, IdentityPage, views
-from prism.model.errors import InvalidArgument
-from prism.model.json import describe
 
 if TYPE_CHECKING:
     from prism.client.transport import Transport
     from prism.model.operations import EnumerateQuery
 
 
-class Enumeration:
+class Enumeration(Coroutine[Any, Any, list[Identity]]):
     """The identities that match a query; nothing is asked before it is used, and each use asks anew.
 
-    identities = await registry.enumerate(...)
-    async for identity in registry.enumerate(...): ...
-    async for page in registry.enumerate(...).pages(500): ...
+        identities = await registry.enumerate(...)
+        async for identity in registry.enumerate(...): ...
+        async for page in registry.enumerate(...).pages(500): ...
+
+    It is a coroutine as those of the other operations, so `asyncio.run`, `create_task` and `gather` take it.
     """
 
-    __slots__ = ("_connect", "_query")
+    __slots__ = ("_connect", "_query", "_running")
 
     def __init__(self, connect: Callable[[], Awaitable[Transport]], query: EnumerateQuery) -> None:
         self._connect = connect
         self._query = query
+        self._running: Coroutine[Any, Any, list[Identity]] | None = None
 
     def __await__(self) -> Generator[Any, None, list[Identity]]:
         return self._all().__await__()
 
     def __aiter__(self) -> AsyncIterator[Identity]:
         return self._each()
+
+    def send(self, value: Any) -> Any:
+        """Part of being a coroutine: one task at a time may run it."""
+        if self._running is None:
+            self._running = self._all()
+        return self._step(self._running.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        """Part of being a coroutine."""
+        if self._running is None:
+            self._running = self._all()
+        return self._step(self._running.throw, *error)
+
+    def close(self) -> None:
+        """Part of being a coroutine."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.close()
+
+    def _step(self, resume: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return resume(*arguments)
+        except BaseException:
+            self._running = None  # it has ended, with StopIteration where it went well
+            raise
 
     async def pages(self, size: int = 1_000) -> AsyncGenerator[IdentityPage]:
         """Page by page; each has a `next_cursor` that `enumerate(cursor=...)` takes, now or later.
@@ -43,8 +70,7 @@ class Enumeration:
             size: identities per page, 1 to 5,000 unless the namespace says otherwise; a page is shorter where
                 its metadata is large.
         """
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise InvalidArgument.at("size", f"expected a number from 1, got {describe(size)}")
+        arguments.count(size, "size", 1, arguments.LARGEST_COUNT)
         transport = await self._connect()
         left = self._query.limit
         query = self._query

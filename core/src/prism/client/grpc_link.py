@@ -11,18 +11,23 @@ import grpc
 from prism.client.calling import failure_of
 from prism.client.delivered import Delivered
 from prism.client.link import StreamEvent
-from prism.model.errors import InternalError, Unavailable, Violation
+from prism.model.errors import InternalError, InvalidArgument, Unavailable, Violation
+from prism.model.limits import check_size
 from prism.model.operations import AttachItem, Attachment
 from prism.model.time import Micros
 from prism.sessions import events
 from prism.sessions.events import SessionEvent
 from prism.v1 import attach_pb2 as pb
-from prism.wire.errors import cut, from_parts
+from prism.wire.errors import cut, from_parts, in_arguments
+from prism.wire.rpc import actor_headers
 from prism.wire.times import ttl_to_wire
 
 if TYPE_CHECKING:
     from prism.client.channels import Connection, Connections
 
+ITEM_BYTES = 4 * 1024 * 1024
+"""The largest identity with its metadata that is sent: well below what a proxy takes as one frame, for all streams of
+a gateway end where one of its frames is refused."""
 SHOWN_BYTES = 512
 """Bytes of an identity that AttachRefused names at most."""
 
@@ -54,15 +59,23 @@ class GrpcLink:
             self._end_turn()
             raise Unavailable("the stream was closed while it was being opened")
         self._connection = self._connections.for_stream()
-        self._call = self._connection.attach()
+        self._call = self._connection.attach(metadata=actor_headers())
 
     async def attach(self, items: Sequence[AttachItem]) -> Sequence[StreamEvent]:
-        """See Link; everything comes by `receive`."""
+        """See Link; outcomes come by `receive`, but for what can't be put into a frame."""
+        frame = pb.AttachRequest()
+        refused: list[StreamEvent] = []
         for item in items:
+            try:
+                frame.attach.append(_item(item))
+            except (InvalidArgument, TypeError, ValueError) as error:
+                refused.append(events.Refused(item.identity, _unsendable(error)))
+                continue
             if len(item.identity) > SHOWN_BYTES // 4:  # it may be refused, and named in a shortened form then
                 self._long[cut(item.identity, SHOWN_BYTES)] = item.identity
-        await self._write(pb.AttachRequest(attach=[_item(item) for item in items]))
-        return ()
+        if frame.attach:
+            await self._write(frame)
+        return refused
 
     async def detach(self, identities: Sequence[str], *, keep: bool) -> None:
         """See Link."""
@@ -139,15 +152,22 @@ class GrpcLink:
 
 
 def _item(item: AttachItem) -> pb.AttachIdentity:
+    """Raises TypeError or ValueError for what the wire doesn't take, LimitExceeded for what no frame has room for."""
     metadata = item.metadata
     assert metadata is None or isinstance(metadata, bytes)
-    return pb.AttachIdentity(
+    made = pb.AttachIdentity(
         identity=item.identity,
         metadata_json=metadata,
         ttl_seconds=ttl_to_wire(item.ttl),
         resume=item.resume or "",
         only_if_absent=item.only_if_absent,
     )
+    check_size("metadata", made.ByteSize(), ITEM_BYTES, "bytes", "store less in it")
+    return made
+
+
+def _unsendable(error: Exception) -> InvalidArgument:
+    return error if isinstance(error, InvalidArgument) else InvalidArgument(f"it can't be sent: {error}")
 
 
 def _event(event: pb.AttachEvent, long: Mapping[str, str]) -> SessionEvent:
@@ -160,7 +180,8 @@ def _event(event: pb.AttachEvent, long: Mapping[str, str]) -> SessionEvent:
         case "refused":
             r = event.refused
             problems = tuple(Violation(problem.field, problem.description) for problem in r.problems)
-            return events.Refused(long.get(r.identity, r.identity), from_parts(r.code, r.message, r.reason, problems))
+            error = in_arguments(from_parts(r.code, r.message, r.reason, problems))
+            return events.Refused(long.get(r.identity, r.identity), error)
         case "detached":
             return events.Detached(event.detached.identity, event.detached.handle)
         case "lost":

@@ -7,15 +7,15 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
+from prism.client import arguments
 from prism.client.attachments import Attachments
 from prism.client.buffer import Buffer
-from prism.client.content import metadata_bytes
 from prism.client.notices import Notices, OnEvent
 from prism.client.ttl import Seconds, to_ttl
 from prism.client.wanted import Wanted
-from prism.model.errors import AlreadyExists, DeadlineExceeded, InvalidArgument, NotFound, PrismError
+from prism.model.errors import AlreadyExists, DeadlineExceeded, InvalidArgument, NotFound, PrismError, Unavailable
 from prism.model.operations import Beat, Default, Ttl
 
 if TYPE_CHECKING:
@@ -148,26 +148,26 @@ class Inbox:
         while batch := await self._take_many(size):
             yield batch
 
-    async def receive(self, timeout: float | None = None) -> Message:  # noqa: ASYNC109 - cancellation would do as well
+    async def receive(self, timeout: Seconds | None = None) -> Message:  # noqa: ASYNC109 - cancellation would do as well
         """The next message.
 
         Args:
-            timeout: seconds to wait; None is for ever.
+            timeout: how long to wait; None is for ever.
 
         Raises:
             TimeoutError: none came in time.
             EOFError: the inbox was closed.
         """
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(arguments.wait(timeout)):
                 return await anext(self)
         except StopAsyncIteration:
             raise EOFError("the inbox was closed") from None
 
-    async def receive_many(self, size: int, timeout: float | None = None) -> list[Message]:  # noqa: ASYNC109
+    async def receive_many(self, size: int, timeout: Seconds | None = None) -> list[Message]:  # noqa: ASYNC109
         """What is there, at least one message and at most about `size`. Raises as `receive`."""
-        async with asyncio.timeout(timeout):
-            batch = await self._take_many(size)
+        async with asyncio.timeout(arguments.wait(timeout)):
+            batch = await self._take_many(arguments.count(size, "size", 1))
         if not batch:
             raise EOFError("the inbox was closed")
         return batch
@@ -202,9 +202,9 @@ class Inbox:
             PrismError: it was refused; the others aren't touched.
         """
         attachments = self._open_attachments()
-        if identity in attachments.wanted:
+        if arguments.identity(identity) in attachments.wanted:
             raise AlreadyExists(f"{identity!r} is attached in this inbox already", details={"identity": identity})
-        data = None if metadata is None else metadata_bytes(metadata)
+        data = arguments.optional_metadata(metadata)
         lifetime = self._options.ttl if ttl is None else to_ttl(ttl)
         one = Wanted(identity, data, lifetime, only_if_absent=self._options.only_if_absent)
         attachments.wanted[identity] = one
@@ -242,14 +242,20 @@ class Inbox:
         errors: dict[str, PrismError] = {}
         for identity, waiter in waiters.items():
             if waiter in late:
-                seconds = self._options.timeout
-                text = f"{identity!r} was not attached within {seconds:g} s; whether it will be is unknown"
-                errors[identity] = DeadlineExceeded(text, details={"identity": identity})
+                errors[identity] = self._too_late(identity)
             elif (error := waiter.exception()) is not None:
                 if not isinstance(error, PrismError):
                     raise error
                 errors[identity] = error
         return errors
+
+    def _too_late(self, identity: str) -> PrismError:
+        """Not answered in time: Unavailable where that is why, and what the last proxy said."""
+        text = f"{identity!r} was not attached within {self._options.timeout:g} s; whether it will be is unknown"
+        failure = None if self._attachments is None else self._attachments.failure
+        if isinstance(failure, Unavailable):
+            return Unavailable(f"{text}; the last try: {failure.message}", details={"identity": identity})
+        return DeadlineExceeded(text, details={"identity": identity})
 
     def _note_refused(self, errors: dict[str, PrismError]) -> None:
         if not errors:
@@ -298,7 +304,7 @@ class Inbox:
             logger.warning("%d identities stay registered until their TTL: %s", len(beats), why)
 
     def _mine(self, identity: str) -> Wanted:
-        one = self._open_attachments().wanted.get(identity)
+        one = self._open_attachments().wanted.get(arguments.identity(identity))
         if one is None:
             raise NotFound(f"{identity!r} is not attached in this inbox", details={"identity": identity})
         return one
@@ -316,7 +322,3 @@ class Inbox:
 def _expect(one: Wanted) -> asyncio.Future[None]:
     one.waiter = waiter = asyncio.get_running_loop().create_future()
     return waiter
-
-
-AttachWhat: TypeAlias = "str | Mapping[str, Mapping[str, Any] | bytes | None]"
-"""One identity, or many with their metadata."""

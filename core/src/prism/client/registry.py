@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from prism.client.batching import Items, batches, in_batches, registrations
+from prism.client import arguments
+from prism.client.arguments import AttachWhat, Beats
+from prism.client.batching import Items, apart, batches, in_batches, registrations
 from prism.client.content import metadata_bytes
+from prism.client.dead_letter import DeadLetter
 from prism.client.enumeration import Enumeration
 from prism.client.identity import Identity, Registered, views
-from prism.client.inbox import DEFAULT_PREFETCH, AttachOptions, AttachWhat, Inbox
+from prism.client.inbox import DEFAULT_PREFETCH, AttachOptions, Inbox
 from prism.client.transport import Entry
 from prism.client.ttl import Seconds, to_message_ttl, to_ttl, to_wait
 from prism.model.errors import InvalidArgument, NotFound, PrismError
-from prism.model.json import describe
 from prism.model.message import DeliverySemantics, encode_content, new_message_id
 from prism.model.operations import Beat, EnumerateQuery, Explanation, MulticastCommand
 from prism.model.time import to_datetime
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
     from prism.filters.parse import Source
     from prism.model.delivery import MulticastResult
     from prism.model.message import Content
-
-Beats: TypeAlias = "Iterable[str] | Mapping[str, str]"
-"""Identities, or identities with the registration ids that are meant."""
 
 
 class Registry:
@@ -64,8 +63,9 @@ class Registry:
             InvalidMetadata: the metadata isn't JSON or doesn't match the namespace's schema.
             QuotaExceeded: the namespace is full.
         """
-        entry = Entry(identity, metadata_bytes(metadata))
+        entry = Entry(arguments.identity(identity), metadata_bytes(metadata))
         lifetime = to_ttl(ttl)
+        arguments.flag(replace, "replace")
         transport = await self._connect()
         return await transport.register(entry, ttl=lifetime, replace=replace)
 
@@ -84,15 +84,15 @@ class Registry:
             For each item, in order, what was registered or why it wasn't.
         """
         lifetime = to_ttl(ttl)
+        arguments.flag(replace, "replace")
+        arguments.flag(raise_on_error, "raise_on_error")
         transport = await self._connect()
 
+        async def store(entries: list[Entry]) -> Sequence[Registered | PrismError]:
+            return await transport.register_many(entries, ttl=lifetime, replace=replace)
+
         async def send(batch: list[Entry | PrismError]) -> Sequence[Registered | PrismError]:
-            entries = [entry for entry in batch if isinstance(entry, Entry)]
-            stored = await transport.register_many(entries, ttl=lifetime, replace=replace) if entries else []
-            if len(entries) == len(batch):
-                return stored
-            answers = iter(stored)
-            return [next(answers) if isinstance(entry, Entry) else entry for entry in batch]
+            return await apart(batch, store)
 
         outcomes = await in_batches(registrations(items), send)
         if raise_on_error:
@@ -101,8 +101,8 @@ class Registry:
 
     async def get(self, identity: str) -> Identity:
         """Reads one identity. Raises NotFound where it isn't registered or has expired."""
-        transport = await self._connect()
-        found = await transport.get((identity,))
+        arguments.identity(identity)
+        found = await (await self._connect()).get((identity,))
         if not len(found):
             text = f"identity {identity!r} is not registered (or has expired)"
             raise NotFound(text, details={"identity": identity})
@@ -110,12 +110,13 @@ class Registry:
 
     async def get_many(self, identities: Iterable[str]) -> list[Identity]:
         """Reads identities by name, in the order given; those that aren't registered are left out."""
+        wanted = arguments.identities(identities)
         transport = await self._connect()
 
         async def ask(batch: list[str]) -> Sequence[Identity]:
             return views(await transport.get(batch))
 
-        return await in_batches(batches(identities), ask)
+        return await in_batches(batches(wanted), ask)
 
     def enumerate(
         self,
@@ -137,12 +138,13 @@ class Registry:
             cursor: where an earlier page of the same query said the next one begins.
             include_metadata: False reads names and times only.
         """
-        keys = (sort_by,) if isinstance(sort_by, str) else tuple(sort_by)
-        if limit is not None:
-            _check_count("limit", limit, 1)
-        _check_count("offset", offset, 0)
         query = EnumerateQuery(
-            filter=filter, sort=keys, limit=limit, offset=offset, cursor=cursor, include_metadata=include_metadata
+            filter=filter,
+            sort=arguments.sort_keys(sort_by),
+            limit=arguments.optional_count(limit, "limit", 1, arguments.LARGEST_COUNT),
+            offset=arguments.count(offset, "offset"),
+            cursor=arguments.optional_text(cursor, "cursor"),
+            include_metadata=arguments.flag(include_metadata, "include_metadata"),
         )
         return Enumeration(self._connect, query)
 
@@ -157,8 +159,8 @@ class Registry:
         sort_by: Sequence[str] | str = (),
     ) -> Explanation:
         """How an enumeration would be run: what the backend does, and what the proxy checks itself."""
-        keys = (sort_by,) if isinstance(sort_by, str) else tuple(sort_by)
-        return await (await self._connect()).explain(EnumerateQuery(filter=filter, sort=keys))
+        query = EnumerateQuery(filter=filter, sort=arguments.sort_keys(sort_by))
+        return await (await self._connect()).explain(query)
 
     async def multicast(
         self,
@@ -187,8 +189,9 @@ class Registry:
         """
         if message is None:
             raise InvalidArgument.at("message", "is missing; give bytes, text, or anything JSON")
-        payload, kind = encode_content(message, content_type)
-        semantics = _semantics(delivery)
+        payload, kind = encode_content(message, arguments.optional_text(content_type, "content_type"))
+        semantics = arguments.semantics(delivery)
+        arguments.optional_text(message_id, "message_id")
         if message_id is None and semantics not in (None, DeliverySemantics.AT_MOST_ONCE):
             message_id = new_message_id()  # so that it can be sent again when the answer is lost
         command = MulticastCommand(
@@ -203,8 +206,45 @@ class Registry:
         return await (await self._connect()).multicast(command)
 
     async def get_multicast(self, message_id: str) -> MulticastResult:
-        """What has become of a multicast by now. NotFound after ten minutes, or from a proxy that didn't send it."""
+        """What has become of a multicast by now. NotFound when it is too long ago, or from a proxy that didn't send it.
+
+        PENDING at-least-once: stored when it was sent, and no acknowledgement has come. The reason says who isn't
+        registered any more; it may also have run out of time, been dropped from a full queue or become a dead letter.
+        """
+        arguments.message_id(message_id)
         return await (await self._connect()).get_multicast(message_id)
+
+    async def dead_letters(self, identity: str, limit: int = 100) -> list[DeadLetter]:
+        """The messages of an identity that were given up after too many attempts without an ack, the oldest first.
+
+        Args:
+            identity: whose.
+            limit: at most so many; 1 to 10,000 unless the namespace says otherwise.
+
+        Raises:
+            NotFound: it isn't registered; its queue and dead letters go with it.
+            Unsupported: the namespace has no durability slot.
+        """
+        arguments.identity(identity)
+        arguments.count(limit, "limit", 1, arguments.LARGEST_COUNT)
+        return [DeadLetter.of(letter) for letter in await (await self._connect()).dead_letters(identity, limit)]
+
+    async def replay(self, identity: str, message_ids: Iterable[str]) -> int:
+        """Puts dead letters back at the end of the identity's queue, to be delivered as new messages.
+
+        Args:
+            identity: whose.
+            message_ids: which, by `DeadLetter.id`; those that are no dead letters (any more) are left out.
+
+        Returns:
+            How many were put back.
+
+        Raises:
+            NotFound, Unsupported: as `dead_letters`.
+        """
+        arguments.identity(identity)
+        wanted = arguments.message_ids(message_ids)
+        return await (await self._connect()).replay(identity, wanted)
 
     async def unregister(self, identity: str, registration_id: str | None = None) -> bool:
         """Removes an identity (RFC: Unregister); whether it was registered. Idempotent.
@@ -212,19 +252,21 @@ class Registry:
         Raises:
             StaleRegistration: `registration_id` was given, and a newer registration has taken its place.
         """
-        (outcome,) = await (await self._connect()).unregister((Beat(identity, registration_id),))
+        beat = Beat(arguments.identity(identity), arguments.registration_id(registration_id))
+        (outcome,) = await (await self._connect()).unregister((beat,))
         if isinstance(outcome, PrismError):
             raise outcome
         return outcome
 
     async def unregister_many(self, identities: Beats) -> list[bool | PrismError]:
         """Removes many; for each, in order, whether it was registered, or why it could not be removed."""
+        beats = arguments.beats(identities)
         transport = await self._connect()
 
-        async def remove(batch: list[Beat]) -> Sequence[bool | PrismError]:
-            return await transport.unregister(batch)
+        async def remove(batch: list[Beat | PrismError]) -> Sequence[bool | PrismError]:
+            return await apart(batch, transport.unregister)
 
-        return await in_batches(batches(_beats(identities)), remove)
+        return await in_batches(batches(beats), remove)
 
     @overload
     async def heartbeat(  # type: ignore[overload-overlap]  # a string is an iterable of strings, too
@@ -250,20 +292,25 @@ class Registry:
             StaleRegistration: a newer registration has taken its place (one identity).
         """
         lifetime = to_ttl(ttl)
-        transport = await self._connect()
         if isinstance(identity, str):
-            (outcome,) = await transport.heartbeat((Beat(identity, registration_id),), ttl=lifetime)
+            beat = Beat(arguments.identity(identity), arguments.registration_id(registration_id))
+            (outcome,) = await (await self._connect()).heartbeat((beat,), ttl=lifetime)
             if isinstance(outcome, PrismError):
                 raise outcome
             return _moment(outcome)
         if registration_id is not None:
             raise InvalidArgument.at("registration_id", "is for one identity; for many, give a mapping to their ids")
+        beats = arguments.beats(identity, "identity")
+        transport = await self._connect()
 
-        async def renew(batch: list[Beat]) -> Sequence[datetime | PrismError | None]:
-            outcomes = await transport.heartbeat(batch, ttl=lifetime)
+        async def renew(sound: list[Beat]) -> Sequence[datetime | PrismError | None]:
+            outcomes = await transport.heartbeat(sound, ttl=lifetime)
             return [outcome if isinstance(outcome, PrismError) else _moment(outcome) for outcome in outcomes]
 
-        return await in_batches(batches(_beats(identity)), renew)
+        async def send(batch: list[Beat | PrismError]) -> Sequence[datetime | PrismError | None]:
+            return await apart(batch, renew)
+
+        return await in_batches(batches(beats), send)
 
     async def update(self, identity: str, patch: Mapping[str, Any] | bytes, *, revision: int | None = None) -> Identity:
         """Changes metadata by a JSON merge patch (RFC 7396): keys are set, a None removes one.
@@ -280,7 +327,9 @@ class Registry:
             NotFound: it isn't registered.
             RevisionConflict: it was changed meanwhile.
         """
+        arguments.identity(identity)
         data = metadata_bytes(patch, "patch")
+        arguments.optional_count(revision, "revision")
         return Identity(await (await self._connect()).update(identity, data, revision=revision), 0)
 
     def attach(
@@ -311,46 +360,20 @@ class Registry:
             on_event: called with each `InboxEvent` (`Disconnected`, `Reattached`, ...); may be a coroutine function.
             prefetch: messages that may wait here unread before the proxy is held back.
         """
-        _check_count("prefetch", prefetch, 1)
-        options = AttachOptions(to_ttl(ttl), keep, only_if_absent, partial, prefetch, on_event, self._timeout)
-        return Inbox(self._connect, _identities(identity, metadata), options, self._inboxes)
-
-
-def _identities(identity: AttachWhat, metadata: Mapping[str, Any] | bytes | None) -> dict[str, bytes | None]:
-    if isinstance(identity, str):
-        return {identity: None if metadata is None else metadata_bytes(metadata)}
-    if not isinstance(identity, Mapping):
-        raise InvalidArgument.at("identity", f"expected an identity or a mapping of many, got {describe(identity)}")
-    if metadata is not None:
-        raise InvalidArgument.at("metadata", "is for one identity; of many, the mapping has it")
-    return {one: None if data is None else metadata_bytes(data) for one, data in identity.items()}
-
-
-def _beats(identities: Beats) -> Iterable[Beat]:
-    if isinstance(identities, str):
-        raise InvalidArgument.at("identities", f"expected several, got {describe(identities)}; write [{identities!r}]")
-    if isinstance(identities, Mapping):
-        return [Beat(identity, registration_id) for identity, registration_id in identities.items()]
-    return map(Beat, identities)
+        options = AttachOptions(
+            ttl=to_ttl(ttl),
+            keep=arguments.flag(keep, "keep"),
+            only_if_absent=arguments.flag(only_if_absent, "only_if_absent"),
+            partial=arguments.flag(partial, "partial"),
+            prefetch=arguments.count(prefetch, "prefetch", 1),
+            on_event=arguments.callback(on_event, "on_event"),
+            timeout=self._timeout,
+        )
+        return Inbox(self._connect, arguments.attached(identity, metadata), options, self._inboxes)
 
 
 def _moment(expiry: int | None) -> datetime | None:
     return to_datetime(expiry) if expiry else None
-
-
-def _semantics(delivery: DeliverySemantics | str | None) -> DeliverySemantics | None:
-    if delivery is None:
-        return None
-    try:
-        return DeliverySemantics(delivery)
-    except ValueError:
-        allowed = ", ".join(DeliverySemantics)
-        raise InvalidArgument.at("delivery", f"{describe(delivery)} is none of {allowed}") from None
-
-
-def _check_count(field: str, value: int, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InvalidArgument.at(field, f"expected a whole number from {least}, got {describe(value)}")
 
 
 def _raise_first(outcomes: Sequence[object]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from prism.client.link import Link, StreamEvent
-from prism.model.errors import PrismError
+from prism.model.errors import InternalError, PrismError
 from prism.model.operations import AttachItem
 from prism.model.time import Micros
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 ITEMS_PER_FRAME = 500
 """Identities attached or let go with one frame."""
 BYTES_PER_FRAME = 1024 * 1024
-"""Metadata in one frame."""
+"""Names and metadata in one frame."""
 TAGS_PER_FRAME = 10_000
 
 
@@ -66,7 +66,7 @@ class Stream:
         self.emptied: asyncio.Future[None] | None = None
         """Who waits for it to carry nobody any more."""
         self.failure: PrismError | None = None
-        """Why it could not even be opened."""
+        """Why it could not even be opened, or not be sent on."""
         self.ended = False
         self.began = self.last_sent = asyncio.get_running_loop().time()
         self._on_events = on_events
@@ -156,8 +156,9 @@ class Stream:
         except PrismError as error:
             # The stream is lost: receiving says why, and everything is sent anew on the next one.
             logger.debug("sending on an attach stream failed: %s", error)
-        except Exception:
+        except Exception as error:
             logger.exception("sending on an attach stream failed; closing it")
+            self.failure = InternalError(f"sending on the stream failed: {error!r}")
             await self.link.close()
         finally:
             self._sender = None
@@ -184,7 +185,7 @@ class Stream:
             item = self._commands[0]
             if isinstance(item, Leave):
                 break
-            size += len(item.metadata) if isinstance(item.metadata, bytes) else 0
+            size += _size(item.identity) + (len(item.metadata) if isinstance(item.metadata, bytes) else 0)
             if items and size > BYTES_PER_FRAME:
                 break
             items.append(item)
@@ -193,10 +194,19 @@ class Stream:
 
     async def _send_leaves(self, keep: bool) -> None:
         names: list[str] = []
+        size = 0
         for command in islice(self._commands, ITEMS_PER_FRAME):
             if not isinstance(command, Leave) or command.keep is not keep:
+                break
+            size += _size(command.identity)
+            if names and size > BYTES_PER_FRAME:
                 break
             names.append(command.identity)
         for _ in names:
             self._commands.popleft()
         await self.link.detach(names, keep=keep)
+
+
+def _size(identity: str) -> int:
+    """Bytes that an identity takes at most."""
+    return len(identity) if identity.isascii() else 4 * len(identity)

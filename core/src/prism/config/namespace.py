@@ -11,7 +11,7 @@ from prism.config.slotblocks import SlotBlocks, SlotReader
 from prism.model.errors import InvalidArgument
 from prism.model.identity import check_namespace
 from prism.model.limits import Limits
-from prism.model.time import SECOND, Micros
+from prism.model.time import SECOND, Micros, show_seconds
 from prism.plugins.loader import PluginLoader
 from prism.plugins.spec import SlotKind
 from prism.schema import IdentitySchema
@@ -144,4 +144,4 @@ def _ttl(section: Section, slots: SlotBlocks) -> _Ttl:
 
 
 def _seconds(micros: Micros) -> str:
-    return f"{micros / SECOND:g} s"
+    return show_seconds(micros)

@@ -98,7 +98,9 @@ class NamespaceConfig:
 
     def slot_context(self, clock: Clock | None = None) -> SlotContext:
         """What the factories of this namespace's slots get; `clock` None is a steady one of its own."""
-        return SlotContext(self.name, self.limits, self.indexes, self.queues, clock or steady_clock())
+        kinds = {} if self.schema is None else self.schema.kinds
+        clock = clock or steady_clock()
+        return SlotContext(self.name, self.limits, self.indexes, self.queues, clock, kinds, self.needs.audit)
 
 
 @dataclass(frozen=True, slots=True)

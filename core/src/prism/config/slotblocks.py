@@ -67,6 +67,8 @@ class SlotReader:
             queues = _queues(durability)
             queue_slot = self._durability(durability, messaging, message_slot)
         registry_slot = self._slot(SlotKind.REGISTRY, registry)
+        if delivery == DeliverySemantics.EXACTLY_ONCE and registry_slot is not None:
+            self._check_exactly_once(registry_slot, messaging)
         if durability is None and delivery != DeliverySemantics.AT_MOST_ONCE and len(self._mistakes) == found:
             example = self._keeper(registry_slot)
             text = (
@@ -135,6 +137,19 @@ class SlotReader:
         durable = (spec for spec in self._loader.installed() if spec.slot is SlotKind.DURABILITY)
         shared = sorted(spec.type for spec in durable if Capability.SHARED in spec.capabilities)
         return next(iter(shared), DEFAULT_TYPE)
+
+    def _check_exactly_once(self, registry: SlotConfig, messaging: Section) -> None:
+        """A registry without an outbox would refuse every multicast that doesn't say otherwise."""
+        if Capability.TRANSACTIONAL_OUTBOX in registry.spec.capabilities:
+            return
+        registries = (spec for spec in self._loader.installed() if spec.slot is SlotKind.REGISTRY)
+        able = sorted(spec.type for spec in registries if Capability.TRANSACTIONAL_OUTBOX in spec.capabilities)
+        text = (
+            f'exactly-once needs a registry slot with a transactional outbox, which "{registry.type}" hasn\'t '
+            f"(installed types that have: {', '.join(able) or 'none'}); use at-least-once and remove duplicates by "
+            "message id"
+        )
+        messaging.wrong("delivery", text)
 
     def _check_mix(self, slots: list[SlotConfig], place: Place) -> None:
         """Notes the slots that don't go with the registry."""

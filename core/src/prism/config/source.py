@@ -75,7 +75,7 @@ def _read_yaml(name: str, data: bytes) -> Source:
     try:
         import yaml  # noqa: PLC0415 - an optional dependency, and slow to import
     except ImportError as error:
-        text = f"{name}: reading YAML needs PyYAML: pip install 'prism-multicast[server]'"
+        text = f"{name}: reading YAML needs PyYAML; from a checkout of Prism: pip install './core[server]'"
         raise InvalidConfig(text) from error
     try:
         # Not the C loader: deep nesting overflows its stack, where this one raises RecursionError.

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +14,7 @@ from typing import Any, Self
 from prism.config import NamespaceConfig, ProxyConfig, memory_namespace
 from prism.coordinator import enumeration
 from prism.coordinator.background import Background
+from prism.coordinator.dead_letters import DeadLetters
 from prism.coordinator.exchange import Exchange
 from prism.coordinator.hosting import Host
 from prism.coordinator.metrics import Metrics
@@ -22,9 +23,11 @@ from prism.coordinator.namespace import Namespace, open_namespace
 from prism.coordinator.receipts import RecentMulticasts
 from prism.coordinator.registrations import Registrations
 from prism.filters.suggest import did_you_mean
+from prism.model.actor import set_actor
 from prism.model.delivery import MulticastResult
-from prism.model.errors import NotFound, PrismError, QuotaExceeded, Unavailable
+from prism.model.errors import DeadlineExceeded, NotFound, PrismError, QuotaExceeded, Unavailable
 from prism.model.identity import Registration, check_namespace
+from prism.model.message import DeadLetter
 from prism.model.operations import (
     DEFAULT_NAMESPACE,
     Beat,
@@ -36,12 +39,18 @@ from prism.model.operations import (
     Ttl,
 )
 from prism.model.time import SECOND, Clock, Micros
+from prism.plugins.spec import SlotKind
 from prism.slots.durability import Lease
 
 logger = logging.getLogger(__name__)
 
 EXPIRED_PER_SWEEP = 500
 """Expired registrations removed at a time, so that no read waits for a removal."""
+AFTER_OUTAGE = 5.0
+"""Seconds for which nothing is removed once a registry serves again: time for everybody who lives to say so.
+
+Proxies renew again every second, hear what ran out meanwhile, and the clients register again and keep their queues.
+"""
 
 
 class Coordinator:
@@ -66,6 +75,7 @@ class Coordinator:
         self._exchange = Exchange(self.address, self.metrics, recent)
         self.registrations = Registrations(self.metrics, self._exchange)
         self._multicasts = Multicasts(self.metrics, self._exchange, recent)
+        self._dead_letters = DeadLetters(self.registrations, self._exchange)
         self._namespaces: dict[str, Namespace] = {}
         self._opening: dict[str, asyncio.Task[Namespace]] = {}
         self._closed = False
@@ -108,6 +118,12 @@ class Coordinator:
         """Readiness: one cheap operation on every open slot; raises the first failure."""
         for ns in list(self._namespaces.values()):
             await ns.check()
+
+    def gauges(self) -> Iterator[tuple[str, str, str, float]]:
+        """The numbers of slots that have some: namespace, slot, name of the metric after `prism_`, value."""
+        for ns in list(self._namespaces.values()):
+            for kind, name, value in ns.gauges():
+                yield ns.name, kind, name, value
 
     async def namespaces(self) -> list[str]:
         """The names of those that are open."""
@@ -172,7 +188,15 @@ class Coordinator:
 
     async def get_multicast(self, namespace: str, message_id: str) -> MulticastResult:
         """See Service."""
-        return self._multicasts.report(await self.namespace(namespace), message_id)
+        return await self._multicasts.report(await self.namespace(namespace), message_id)
+
+    async def dead_letters(self, namespace: str, identity: str, limit: int) -> list[DeadLetter]:
+        """See Service."""
+        return await self._dead_letters.read(await self.namespace(namespace), identity, limit)
+
+    async def replay(self, namespace: str, identity: str, message_ids: Sequence[str]) -> int:
+        """See Service."""
+        return await self._dead_letters.replay(await self.namespace(namespace), identity, message_ids)
 
     def _settings(self, name: str) -> NamespaceConfig:
         config = self.config.namespaces.get(name)
@@ -201,8 +225,28 @@ class Coordinator:
     async def _sweep(self, ns: Namespace) -> None:
         """Removes what has expired, a little at a time, for ever. Safe in every proxy: each expiry is popped once."""
         interval = ns.config.sweep_interval / SECOND
+        set_actor(f"expiry at {self.address}")
         while True:
             await asyncio.sleep(interval * random.uniform(0.75, 1.25))  # noqa: S311 - jitter, not a secret
             removed = EXPIRED_PER_SWEEP
-            while removed == EXPIRED_PER_SWEEP:
-                removed = await self.registrations.pop_expired(ns, EXPIRED_PER_SWEEP)
+            try:
+                while removed == EXPIRED_PER_SWEEP:
+                    removed = await self.registrations.pop_expired(ns, EXPIRED_PER_SWEEP)
+            except (Unavailable, DeadlineExceeded) as error:
+                self.metrics.background_failures[f"sweeper of {ns.name}"] += 1
+                logger.warning("namespace %r: the expired are not removed for now: %s", ns.name, error)
+                await self._outlast(ns)
+
+    async def _outlast(self, ns: Namespace) -> None:
+        """Waits until the registry has been serving for AFTER_OUTAGE."""
+        loop = asyncio.get_running_loop()
+        since: float | None = None
+        while since is None or loop.time() - since < AFTER_OUTAGE:
+            await asyncio.sleep(AFTER_OUTAGE / 10)
+            try:
+                with ns.guard(SlotKind.REGISTRY)("answer"):
+                    await ns.registry.check()
+            except (Unavailable, DeadlineExceeded):
+                since = None
+            else:
+                since = since or loop.time()

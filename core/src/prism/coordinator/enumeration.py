@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from operator import itemgetter
 from typing import Any, cast
@@ -20,6 +20,7 @@ from prism.model.operations import EnumerateQuery, Explanation, Page, Part
 from prism.model.pages import RecordPage, TargetPage
 from prism.model.time import Micros
 from prism.plugins.spec import SlotKind
+from prism.slots.optional import Explains
 from prism.slots.registry import After, Projection, Query, ScanPage
 
 TARGETS_PER_PAGE = 10_000
@@ -152,12 +153,19 @@ async def targets(ns: Namespace, filter: Any) -> AsyncGenerator[TargetPage]:  # 
 async def explain(ns: Namespace, query: EnumerateQuery) -> Explanation:
     """How the query would be run."""
     plan = _Plan.of(ns, query)
+    backend_plan = ""
+    if isinstance(ns.registry, Explains):
+        pushed = Query(plan.split.pushed, page_size=query.page_size)
+        if plan.split.exact:
+            pushed = replace(pushed, sort=plan.keys, after=plan.after, limit=query.limit)
+        with ns.guard(SlotKind.REGISTRY)("explain"):
+            backend_plan = await ns.registry.explain(pushed)
     return Explanation(
         registry=ns.config.registry.type,
         parts=[Part(to_mapping(node), support.value) for node, support in plan.split.support],
         residual=None if plan.split.residual is None else to_mapping(plan.split.residual),
         exact=plan.split.exact,
-        backend_plan=ns.registry.describe(plan.split.pushed),
+        backend_plan=backend_plan,
     )
 
 

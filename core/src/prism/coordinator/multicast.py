@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from prism.coordinator import frames
+from prism.coordinator.auditing import audited
 from prism.coordinator.enumeration import targets as targets_of
 from prism.coordinator.exchange import Exchange
 from prism.coordinator.metrics import Metrics
 from prism.coordinator.namespace import Namespace
 from prism.coordinator.receipts import Collector, RecentMulticasts
+from prism.coordinator.reporting import STORED, STORED_OFFLINE, report
 from prism.model.delivery import MulticastResult, Status
 from prism.model.errors import InternalError, InvalidArgument, NotFound, PrismError
 from prism.model.limits import check_size
 from prism.model.message import OCTETS, DeliverySemantics, Message, new_message_id
 from prism.model.operations import MulticastCommand
 from prism.model.pages import TargetPage, at
-from prism.model.time import SECOND, Micros, to_rfc3339, wall_clock
+from prism.model.time import SECOND, Micros, show_seconds, to_rfc3339, wall_clock
 from prism.plugins.spec import SlotKind
 from prism.slots.context import Failure
 from prism.slots.durability import Enqueued, EnqueueOutcome, NoQueue
@@ -38,8 +40,6 @@ PROXY_GONE = "the proxy that hosted its stream is gone"
 NO_COUNT = "sent to its topic; the broker doesn't say whether anybody listens"
 NOT_WAITED = "sent; no receipt was waited for"
 NO_RECEIPT = "no receipt came within the timeout"
-STORED_OFFLINE = "stored; the identity is not attached"
-STORED = "stored; not acknowledged yet"
 NOT_STORED_IN_TIME = "not known to be stored within the timeout"
 LEFT = "unregistered before the message was stored"
 
@@ -77,6 +77,14 @@ class Multicasts:
     async def send(self, ns: Namespace, command: MulticastCommand) -> MulticastResult:
         """Sends to all that match, waits for receipts, reports."""
         sending = self._prepare(ns, command)
+        if ns.auditor is None:
+            return await self._send(sending, command)
+        async with audited(ns, ns.auditor, sending.message, command.filter) as trail:
+            trail.result = await self._send(sending, command)
+            return trail.result
+
+    async def _send(self, sending: _Sending, command: MulticastCommand) -> MulticastResult:
+        ns = sending.ns
         at_most_once = sending.message.delivery is DeliverySemantics.AT_MOST_ONCE
         self._recent.add(ns.name, sending.collector)
         self._metrics.multicasts[ns.name] += 1
@@ -97,7 +105,7 @@ class Multicasts:
         self._count(ns, result)
         return result
 
-    def report(self, ns: Namespace, message_id: str) -> MulticastResult:
+    async def report(self, ns: Namespace, message_id: str) -> MulticastResult:
         """What has become of a multicast by now."""
         collector = self._recent.get(ns.name, message_id)
         if collector is None:
@@ -105,16 +113,18 @@ class Multicasts:
                 f"no multicast {message_id!r} is known here: it was sent by another proxy, or too long ago",
                 details={"message_id": message_id},
             )
-        return collector.result()
+        return await report(ns, collector)
 
     def _prepare(self, ns: Namespace, command: MulticastCommand) -> _Sending:
         limits = ns.config.limits
         check_size("payload", len(command.payload), limits.payload_bytes, "bytes", "send a reference to it instead")
         wait = ns.config.timeout if command.timeout is None else command.timeout
         if not 0 <= wait <= LONGEST_WAIT:
-            raise InvalidArgument.at("timeout_ms", f"{wait // 1_000:,} is not between 0 and {LONGEST_WAIT // 1_000:,}")
+            raise InvalidArgument.at(
+                "timeout", f"{show_seconds(wait)} is not between 0 and {show_seconds(LONGEST_WAIT)}"
+            )
         if command.message_ttl is not None and command.message_ttl <= 0:
-            raise InvalidArgument.at("message_ttl_seconds", f"{command.message_ttl / SECOND:g} is not positive")
+            raise InvalidArgument.at("message_ttl", f"{show_seconds(command.message_ttl)} is not positive")
         message = Message(
             id=_message_id(command.message_id),
             payload=command.payload,
@@ -166,11 +176,8 @@ class Multicasts:
         publication = Publication(sending.message.payload, _headers(sending.ns, sending.message))
         topics = [Topic(TopicKind.IDENTITY, identity) for identity in identities]
         outcomes = await self._exchange.publish_to(sending.ns, publication, topics)
-        by_status: dict[tuple[Status, str], list[str]] = {}
-        for identity, outcome in zip(identities, outcomes, strict=True):
-            by_status.setdefault(_native_status(outcome), []).append(identity)
-        for (status, reason), found in by_status.items():
-            sending.settle(found, status, reason)
+        for outcome, found in _alike(outcomes, identities):
+            sending.settle(found, *_native_status(outcome))
 
     async def _store(self, sending: _Sending, page: TargetPage) -> None:
         """At least once: into every target's queue first, then a nudge to the proxies that host them."""
@@ -279,12 +286,13 @@ async def _while_reading(
                 sending = asyncio.create_task(send(page))
         if sending is not None:
             await sending
-    except asyncio.CancelledError:
-        if sending is not None:
-            sending.cancel()
-        raise
     except PrismError:
         if sending is not None:
+            await asyncio.wait([sending])
+        raise
+    except BaseException:
+        if sending is not None:
+            sending.cancel()
             await asyncio.wait([sending])
         raise
 
@@ -304,6 +312,19 @@ def _by_address(page: TargetPage) -> list[tuple[str, Sequence[str], Sequence[str
     return [
         (address, at(page.identities, there), at(page.registration_ids, there)) for address, there in places.items()
     ]
+
+
+def _alike(
+    outcomes: Sequence[PublishOutcome], identities: Sequence[str]
+) -> Iterable[tuple[PublishOutcome, Sequence[str]]]:
+    """The identities by outcome. Most of a page have the same object for one, so objects are told apart, not values."""
+    distinct = {id(outcome): outcome for outcome in outcomes}
+    if len(distinct) == 1:
+        return [(outcomes[0], identities)]
+    found: dict[int, list[str]] = {key: [] for key in distinct}
+    for identity, key in zip(identities, map(id, outcomes), strict=True):
+        found[key].append(identity)
+    return [(distinct[key], group) for key, group in found.items()]
 
 
 def _native_status(outcome: PublishOutcome) -> tuple[Status, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,15 +14,16 @@ from prism.filters import Node, bind, parse
 from prism.filters.ast import SortKey
 from prism.filters.bind import bind_sort
 from prism.filters.sorting import parse_sort
-from prism.model.errors import InvalidArgument, PluginError, Unsupported
+from prism.model.errors import InternalError, InvalidArgument, PluginError, Unsupported
 from prism.model.message import DeliverySemantics
 from prism.model.operations import Default, Ttl
-from prism.model.time import SECOND, Clock, Micros
+from prism.model.time import SECOND, Clock, Micros, show_seconds
 from prism.plugins.loader import make_factory
 from prism.plugins.spec import Capability, SlotKind, SlotSpec
 from prism.slots.context import Backend
 from prism.slots.durability import DurabilityBackend
 from prism.slots.messaging import MessagingBackend, Subscription, Topic, TopicKind
+from prism.slots.optional import Auditable, Measured
 from prism.slots.registry import RegistryBackend
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,15 @@ class Namespace:
         """The namespace's name."""
         return self.config.name
 
+    @property
+    def auditor(self) -> Auditable | None:
+        """Where effects are recorded; None where the namespace needs no audit."""
+        if not self.config.needs.audit:
+            return None
+        if not isinstance(self.registry, Auditable):
+            raise InternalError(f"plugin {self.config.registry.type!r} declares audit, and its registry keeps none")
+        return self.registry
+
     def guard(self, slot: SlotKind) -> Guard:
         """The guard to call a slot under."""
         return self.guards[slot]
@@ -59,20 +69,20 @@ class Namespace:
         asked = default if ttl is Default.TTL else ttl
         longest = self.config.max_ttl
         if asked is not None and asked < 0:
-            raise InvalidArgument.at("ttl_seconds", f"{asked / SECOND:g} is negative; 0 asks for no expiry")
+            raise InvalidArgument.at("ttl", f"{show_seconds(asked)} is negative; 0 asks for no expiry")
         if asked is not None and asked > LONGEST_TTL:
-            text = f"{asked / SECOND:g} s is over a century; 0 asks for no expiry"
-            raise InvalidArgument.at("ttl_seconds", text)
+            text = f"{show_seconds(asked)} is over a century; 0 asks for no expiry"
+            raise InvalidArgument.at("ttl", text)
         if longest is None:
             return asked or None
         if ttl is Default.TTL and not asked:
             return longest
         if not asked:
-            text = f"0 asks for no expiry, but this namespace has a maximum of {longest / SECOND:g} s"
-            raise InvalidArgument.at("ttl_seconds", text)
+            text = f"0 asks for no expiry, but this namespace has a maximum of {show_seconds(longest)}"
+            raise InvalidArgument.at("ttl", text)
         if asked > longest and ttl is not Default.TTL:
-            text = f"{asked / SECOND:g} s is over this namespace's maximum of {longest / SECOND:g} s"
-            raise InvalidArgument.at("ttl_seconds", text)
+            text = f"{show_seconds(asked)} is over this namespace's maximum of {show_seconds(longest)}"
+            raise InvalidArgument.at("ttl", text)
         return min(asked, longest)
 
     def parse(self, source: Any) -> Node:
@@ -122,6 +132,14 @@ class Namespace:
                     await close()
             except Exception:
                 logger.exception("closing the %s of namespace %r failed", what, self.name)
+
+    def gauges(self) -> Iterator[tuple[SlotKind, str, float]]:
+        """The numbers of slots that have some: slot, name of the metric after `prism_`, value."""
+        for kind, backend in self._backends():
+            if isinstance(backend, Measured):
+                slot_type = self.config.slots[kind].type
+                for name, value in backend.gauges().items():
+                    yield kind, f"{slot_type}_{name}", value
 
     def _backends(self) -> list[tuple[SlotKind, Backend]]:
         slots: list[tuple[SlotKind, Backend]] = [

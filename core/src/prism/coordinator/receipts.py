@@ -103,6 +103,11 @@ class Tally:
     def settle_all(self, places: Sequence[int], status: Status, reason: str) -> None:
         """Settles positions with one reason; those that are settled stay as they are."""
         number = self._number(reason) if reason else 0
+        if isinstance(places, range) and places.step == 1 and not any(self.codes[places.start : places.stop]):
+            self.codes[places.start : places.stop] = bytes((status,)) * len(places)
+            self.reason_index[places.start : places.stop] = array(self.reason_index.typecode, [number]) * len(places)
+            self._settled(len(places))
+            return
         settled = 0
         for place in places:
             if self.codes[place] == UNSETTLED:
@@ -234,13 +239,18 @@ class Collector:
         except TimeoutError:
             return
 
-    def acked(self, identities: Sequence[str]) -> None:
-        """Identities acknowledged the message: DELIVERED, also when PENDING was reported before."""
+    def acked(self, identities: Sequence[str], *, again: bool = False) -> None:
+        """Identities acknowledged the message: DELIVERED, also when PENDING was reported before.
+
+        `again`: it may have been told before. Then it isn't counted for identities that aren't kept: rather too few
+        than one twice.
+        """
         if self._places is None or len(self._places) < len(self.tally.identities):
             self._places = {identity: place for place, identity in enumerate(self.tally.identities)}
         places = {self._places[identity] for identity in identities if identity in self._places}
         self.tally.deliver(0, sorted(places))
-        self.tally.deliver_uncounted(len(identities) - len(places))
+        if not again:
+            self.tally.deliver_uncounted(len(identities) - len(places))
 
     def result(self) -> MulticastResult:
         """The report by now."""

@@ -133,9 +133,9 @@ class Registrations:
         """Renews in one batch."""
         check_size("identities", len(beats), ns.config.limits.batch_items, "items", "send smaller batches")
         lifetime = ns.lifetime(ttl, ns.config.ttl_default)
-        for beat in beats:
-            check_identity(beat.identity, ns.config.limits.identity_bytes)
-        return await self.renew(ns, [Renewal(beat.identity, beat.registration_id, lifetime) for beat in beats])
+        sound, unsound = _sound(ns, beats)
+        renewals = [Renewal(beat.identity, beat.registration_id, lifetime) for beat in sound]
+        return _in_place(unsound, await self.renew(ns, renewals))
 
     async def renew(self, ns: Namespace, renewals: Sequence[Renewal]) -> list[Micros | PrismError | None]:
         """Renews registrations, each with its own TTL."""
@@ -156,10 +156,10 @@ class Registrations:
     async def unregister(self, ns: Namespace, beats: Sequence[Beat]) -> list[bool | PrismError]:
         """Removes from the registry, tells the sessions, then removes the queues."""
         check_size("identities", len(beats), ns.config.limits.batch_items, "items", "send smaller batches")
-        for beat in beats:
-            check_identity(beat.identity, ns.config.limits.identity_bytes)
-        if not beats:
-            return []
+        sound, unsound = _sound(ns, beats)
+        return _in_place(unsound, await self._remove(ns, sound) if sound else [])
+
+    async def _remove(self, ns: Namespace, beats: Sequence[Beat]) -> list[bool | PrismError]:
         mark = await self._mark(ns)
         fences = [Fence(beat.identity, beat.registration_id) for beat in beats]
         guard = ns.guard(SlotKind.REGISTRY)
@@ -365,6 +365,28 @@ class Registrations:
             return None
         with ns.guard(SlotKind.DURABILITY)("mark"):
             return await ns.durability.mark()
+
+
+def _sound(ns: Namespace, beats: Sequence[Beat]) -> tuple[list[Beat], dict[int, PrismError]]:
+    """Those that can be asked for, and by position what is wrong with the others: each fails alone."""
+    sound: list[Beat] = []
+    unsound: dict[int, PrismError] = {}
+    for i, beat in enumerate(beats):
+        try:
+            check_identity(beat.identity, ns.config.limits.identity_bytes)
+        except PrismError as error:
+            unsound[i] = error
+        else:
+            sound.append(beat)
+    return sound, unsound
+
+
+def _in_place(unsound: Mapping[int, PrismError], outcomes: Sequence[Outcome]) -> list[Outcome | PrismError]:
+    """The outcomes of the sound with the errors of the others in their places."""
+    if not unsound:
+        return list(outcomes)
+    rest = iter(outcomes)
+    return [unsound[i] if i in unsound else next(rest) for i in range(len(unsound) + len(outcomes))]
 
 
 async def _give_way(attempt: int) -> None:

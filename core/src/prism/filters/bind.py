@@ -9,22 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from prism.filters.ast import And, Compare, MetadataField, Node, Not, Op, Operand, Or, Order, RecordField, SortKey
+from prism.filters.ast import And, Compare, MetadataField, Node, Not, Op, Or, Order, RecordField, SortKey
+from prism.filters.fitting import KINDS, NUMBER, TEXT, FieldType, fit_class, fit_equal, fit_ordered
 from prism.filters.paths import format_path
 from prism.filters.refusal import invalid_filter
 from prism.filters.suggest import did_you_mean
-from prism.filters.versions import version_key
-from prism.model import time
 from prism.model.errors import InvalidArgument, Violation
-from prism.model.json import describe
-
-
-class FieldType(Protocol):
-    """What the binder needs of one declared field."""
-
-    @property
-    def kind(self) -> str:
-        """The schema type's name: string, int, float, bool, enum, timestamp, version, geo_point, array or object."""
 
 
 class SchemaView(Protocol):
@@ -41,35 +31,21 @@ class SchemaView(Protocol):
         """The declared paths as text, for near matches."""
 
 
-_TEXT = frozenset({"string", "enum", "timestamp", "version"})
-_NUMBER = frozenset({"int", "float"})
 _OPEN_BELOW = frozenset({"object", "geo_point"})
-_LEAF = _TEXT | _NUMBER | {"bool", "array"}
+_LEAF = TEXT | NUMBER | {"bool", "array"}
 _UNSORTABLE = frozenset({"array"}) | _OPEN_BELOW
 
 _NEEDS: dict[Op, tuple[str, frozenset[str]]] = {
     Op.NEAR: ("a geo_point", frozenset({"geo_point"})),
     Op.WITHIN: ("a geo_point", frozenset({"geo_point"})),
-    Op.CONTAINS: ("a string or an array", _TEXT | {"array"}),
-    **dict.fromkeys((Op.STARTSWITH, Op.ENDSWITH, Op.REGEX), ("a string", _TEXT)),
-    **dict.fromkeys((Op.LT, Op.LTE, Op.GT, Op.GTE), ("a number or a string", _TEXT | _NUMBER)),
-    Op.IN: ("a string, number or boolean", _TEXT | _NUMBER | {"bool"}),
+    Op.CONTAINS: ("a string or an array", TEXT | {"array"}),
+    **dict.fromkeys((Op.STARTSWITH, Op.ENDSWITH, Op.REGEX), ("a string", TEXT)),
+    **dict.fromkeys((Op.LT, Op.LTE, Op.GT, Op.GTE), ("a number or a string", TEXT | NUMBER)),
+    Op.IN: ("a string, number or boolean", TEXT | NUMBER | {"bool"}),
 }
 """The declared types for which an operator can be true, where they aren't all."""
 
 _RELATIONAL = frozenset({Op.LT, Op.LTE, Op.GT, Op.GTE})
-_STRING_OPS = frozenset({Op.STARTSWITH, Op.ENDSWITH, Op.REGEX})
-_TYPED = _RELATIONAL | {Op.EQ, Op.NE}
-"""Operators whose operand has the field's type."""
-
-_EXPECTED: dict[str, tuple[str, tuple[type, ...]]] = {
-    **dict.fromkeys(_TEXT, ("a string", (str,))),
-    **dict.fromkeys(_NUMBER, ("a number", (int, float))),
-    "bool": ("a boolean", (bool,)),
-    "array": ("a list", (list,)),
-    "object": ("an object", (dict,)),
-    "geo_point": ("an object with lat and lon", (dict,)),
-}
 
 
 def bind(node: Node, schema: SchemaView) -> Node:
@@ -77,7 +53,8 @@ def bind(node: Node, schema: SchemaView) -> Node:
 
     Comparisons of `version` fields get Order.VERSION, timestamp operands become the fixed-width text that
     metadata holds. Raises InvalidFilter, naming every place at fault, for a field that a closed schema doesn't
-    have and for an operator or operand that can never match the declared type.
+    have and for an operator or operand that can never match the declared type: with `ne` or `not` a typo in it
+    would mean everyone.
     """
     problems: list[Violation] = []
     bound = _bind(node, schema, problems)
@@ -95,7 +72,8 @@ def bind_sort(keys: Sequence[SortKey], schema: SchemaView) -> tuple[SortKey, ...
     bound = []
     for i, key in enumerate(keys):
         place = f"sort_by[{i}]"
-        kind = _kind(key.field, schema, place, problems)
+        declared = _declared(key.field, schema, place, problems)
+        kind = "" if declared is None else declared.kind
         if kind in _UNSORTABLE:
             shown = format_path(key.field)
             problems.append(Violation(place, f'"{shown}" is {_a(kind)}, which has no order; sort by another field'))
@@ -116,27 +94,33 @@ def _bind(node: Node, schema: SchemaView, problems: list[Violation]) -> Node:
 
 
 def _bind_compare(clause: Compare, schema: SchemaView, problems: list[Violation]) -> Compare:
-    kind = _kind(clause.field, schema, clause.at, problems)
-    if kind is None or clause.op in (Op.EXISTS, Op.TYPE):
+    declared = _declared(clause.field, schema, clause.at, problems)
+    if declared is None or not _can_hold(clause, declared.kind, problems):
         return clause
-    before = len(problems)
-    _check_operator(clause, kind, problems)
-    if len(problems) > before:
-        return clause
-    if kind == "timestamp" and clause.op not in _STRING_OPS and clause.op is not Op.CONTAINS:
-        return _bind_timestamp(clause, problems)
-    if kind == "version" and clause.op in _RELATIONAL:
-        return _bind_version(clause, problems)
+    if clause.op in _RELATIONAL:
+        order = Order.VERSION if declared.kind == "version" else clause.order
+        return replace(clause, value=fit_ordered(declared, clause.value, clause.at, problems), order=order)
+    if clause.op in (Op.EQ, Op.NE):
+        return replace(clause, value=fit_equal(declared, clause.value, clause.at, problems))
+    if clause.op is Op.IN and isinstance(clause.value, tuple):
+        items = [fit_equal(declared, item, f"{clause.at}[{i}]", problems) for i, item in enumerate(clause.value)]
+        return replace(clause, value=tuple(items))
+    if clause.op is Op.CONTAINS and declared.kind in TEXT:
+        fit_class(declared, clause.value, clause.at, problems)
+    elif clause.op is Op.CONTAINS and declared.items is not None:
+        return replace(clause, value=fit_equal(declared.items, clause.value, clause.at, problems))
     return clause
 
 
-def _kind(field: MetadataField | RecordField, schema: SchemaView, place: str, problems: list[Violation]) -> str | None:
+def _declared(
+    field: MetadataField | RecordField, schema: SchemaView, place: str, problems: list[Violation]
+) -> FieldType | None:
     """The declared type of a field, None where the schema leaves it open."""
     if isinstance(field, RecordField):
         return None
     declared = schema.field_type(field.keys)
     if declared is not None:
-        return declared.kind
+        return declared
     for length in range(len(field.keys) - 1, 0, -1):
         outer = schema.field_type(field.keys[:length])
         if outer is None:
@@ -152,53 +136,14 @@ def _kind(field: MetadataField | RecordField, schema: SchemaView, place: str, pr
     return None
 
 
-def _check_operator(clause: Compare, kind: str, problems: list[Violation]) -> None:
-    """Refuses operators and operands that can't hold for any value of the type."""
-    needs, kinds = _NEEDS.get(clause.op, ("", frozenset(_EXPECTED)))
-    if kind in _EXPECTED and kind not in kinds:
-        hint = "; use contains" if clause.op is Op.IN and kind == "array" else ""
-        problems.append(Violation(clause.at, f"{clause.op} needs {needs}, and the field is {_a(kind)}{hint}"))
-    elif clause.op is Op.IN and isinstance(clause.value, tuple):
-        for i, item in enumerate(clause.value):
-            _check_operand(kind, item, f"{clause.at}[{i}]", problems)
-    elif clause.op in _TYPED or (clause.op is Op.CONTAINS and kind in _TEXT):
-        _check_operand(kind, clause.value, clause.at, problems)
-
-
-def _check_operand(kind: str, value: object, place: str, problems: list[Violation]) -> None:
-    if kind not in _EXPECTED:
-        return
-    expected, types = _EXPECTED[kind]
-    if value.__class__ not in types:
-        problems.append(Violation(place, f"expected {expected}, got {describe(value)}"))
-
-
-def _bind_timestamp(clause: Compare, problems: list[Violation]) -> Compare:
-    if isinstance(clause.value, tuple):
-        items = tuple(_timestamp(item, f"{clause.at}[{i}]", problems) for i, item in enumerate(clause.value))
-        return replace(clause, value=items)
-    return replace(clause, value=_timestamp(clause.value, clause.at, problems))
-
-
-def _timestamp(value: object, place: str, problems: list[Violation]) -> Operand:
-    text = str(value)
-    try:
-        return time.to_rfc3339(time.parse_rfc3339(text))
-    except (ValueError, OverflowError):
-        wanted = 'expected an RFC 3339 timestamp such as "2025-10-09T12:00:00Z"'
-        problems.append(Violation(place, f"{wanted}, got {describe(value)}"))
-        return text
-
-
-def _bind_version(clause: Compare, problems: list[Violation]) -> Compare:
-    if version_key(str(clause.value)) is None:
-        wanted = 'expected a version such as "1.10.2" or "2.0.0-rc.1"'
-        problems.append(Violation(clause.at, f"{wanted}, got {describe(clause.value)}"))
-    return replace(clause, order=Order.VERSION)
-
-
-def _refuse(clause: Compare, text: str, problems: list[Violation]) -> None:
-    problems.append(Violation(clause.at, text))
+def _can_hold(clause: Compare, kind: str, problems: list[Violation]) -> bool:
+    """Whether the operator can hold for any value of the type; else a problem is added."""
+    needs, kinds = _NEEDS.get(clause.op, ("", KINDS))
+    if kind not in KINDS or kind in kinds:
+        return True
+    hint = "; use contains" if clause.op is Op.IN and kind == "array" else ""
+    problems.append(Violation(clause.at, f"{clause.op} needs {needs}, and the field is {_a(kind)}{hint}"))
+    return False
 
 
 def _a(kind: str) -> str:

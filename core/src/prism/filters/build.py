@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn
 
-from prism.filters.ast import EVERYONE, And, Box, Compare, Field, MetadataField, Near, Node, Not, Op, Or
+from prism.filters.ast import EVERYONE, And, Box, Compare, Field, MetadataField, Node, Not, Op, Or
 from prism.filters.mapping import to_mapping
 from prism.filters.parse import DEFAULT_LIMITS, Source, check, compare, parse
 from prism.filters.paths import PREFIX, format_key, format_path, parse_path
@@ -116,9 +116,11 @@ class Filter:
         """And the field is a string, number, boolean, array or object."""
         return self._with(path, Op.TYPE, name)
 
-    def near(self, path: str, lat: float, lon: float, radius_m: float) -> Filter:
-        """And the field is a point within `radius_m` metres of a place given in degrees."""
-        return self._with(path, Op.NEAR, Near(lat, lon, radius_m))
+    def near(
+        self, path: str, lat: float, lon: float, radius_m: float | None = None, *, radius_km: float | None = None
+    ) -> Filter:
+        """And the field is a point within `radius_m` metres (or `radius_km`) of a place given in degrees."""
+        return self._with(path, Op.NEAR, _near(f"$.{path}", lat, lon, radius_m, radius_km))
 
     def within(self, path: str, south: float, west: float, north: float, east: float) -> Filter:
         """And the field is a point in a box given in degrees; `west > east` crosses the antimeridian."""
@@ -203,9 +205,10 @@ class FieldPath:
         """The field is a string, number, boolean, array or object."""
         return self._compare(Op.TYPE, name)
 
-    def near(self, lat: float, lon: float, radius_m: float) -> Filter:
-        """The field is a point within `radius_m` metres of a place given in degrees."""
-        return self._compare(Op.NEAR, Near(lat, lon, radius_m))
+    def near(self, lat: float, lon: float, radius_m: float | None = None, *, radius_km: float | None = None) -> Filter:
+        """The field is a point within `radius_m` metres (or `radius_km`) of a place given in degrees."""
+        place = f"$.{format_key(self._field, Op.NEAR)}"
+        return self._compare(Op.NEAR, _near(place, lat, lon, radius_m, radius_km))
 
     def within(self, south: float, west: float, north: float, east: float) -> Filter:
         """The field is a point in a box given in degrees; `west > east` crosses the antimeridian."""
@@ -252,6 +255,14 @@ def _text(path: object) -> str:
     if not isinstance(path, str):
         raise InvalidFilter.at(f"$.{path}", f"a path is a string, got {describe(path)}; arrays have no positions")
     return path
+
+
+def _near(place: str, lat: float, lon: float, metres: float | None, kilometres: float | None) -> dict[str, object]:
+    """The region in its written form, which is checked as any other."""
+    if (metres is None) == (kilometres is None):
+        raise InvalidFilter.at(place, "takes one radius, either radius_m or radius_km")
+    radius = {"radius_m": metres} if kilometres is None else {"radius_km": kilometres}
+    return {"lat": lat, "lon": lon, **radius}
 
 
 def _clause(field: Field, op: Op, value: object) -> Compare:

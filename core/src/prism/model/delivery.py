@@ -9,13 +9,22 @@ from typing import overload
 
 
 class Status(IntEnum):
-    """The numbers are the wire's. UNSPECIFIED is 0, so that an unset status is never DELIVERED."""
+    """The numbers are the wire's. UNSPECIFIED is 0, so that an unset status is never DELIVERED.
+
+    As text it is its name; with `int()`, in JSON and in an f-string with `:d` it is the number.
+    """
 
     UNSPECIFIED = 0
     DELIVERED = 1
     PENDING = 2
     FAILED = 3
     TIMEOUT = 4
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __format__(self, spec: str) -> str:
+        return format(int(self) if spec.endswith("d") else self.name, spec)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def check_identity(identity: object, limit: int, field: str = "identity") -> str
     if not isinstance(identity, str):
         raise InvalidArgument.at(field, f"expected a string, got {json.describe(identity)}")
     if not identity:
-        raise InvalidArgument.at(field, "is empty; an identity needs at least one character")
+        raise InvalidArgument.at(field, "is empty; it needs at least one character")
     problems: list[Violation] = []
     json.normalise(identity, field, problems)
     if problems:

@@ -48,6 +48,17 @@ class Message:
     sender: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message given up, and whose queue it was in. `died_at` is by the backend's clock; `reason` is for people."""
+
+    queue: str
+    message: Message
+    attempts: int
+    died_at: Micros
+    reason: str
+
+
 def new_message_id() -> str:
     """A fresh message id that sorts by time: 48 bits of milliseconds and 80 random bits, 32 hex digits."""
     return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
@@ -57,12 +68,17 @@ def encode_content(content: Content, content_type: str | None = None) -> tuple[b
     """The payload bytes and content type of what an application sends.
 
     bytes stay as they are (`application/octet-stream`), text becomes UTF-8 (`text/plain`), anything else
-    becomes JSON (`application/json`). A content type that was given is kept.
+    becomes JSON (`application/json`). A content type that was given is kept. Raises InvalidArgument for what is
+    none of these.
     """
     if isinstance(content, (bytes, bytearray, memoryview)):
         return bytes(content), content_type or OCTETS
     if isinstance(content, str):
-        return content.encode(), content_type or TEXT
+        try:
+            return content.encode(), content_type or TEXT
+        except UnicodeEncodeError:
+            text = "text holds a lone surrogate, which is not valid Unicode; send bytes instead"
+            raise InvalidArgument.at("message", text) from None
     problems: list[Violation] = []
     plain = json.normalise(content, "message", problems)
     if problems:

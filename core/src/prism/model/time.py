@@ -52,6 +52,11 @@ def to_rfc3339(moment: Micros) -> str:
     return to_datetime(moment).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
 
 
+def show_seconds(duration: Micros) -> str:
+    """A length of time for messages, never in scientific notation: `86,400 s`, `0.25 s`."""
+    return f"{duration / SECOND:,.6f}".rstrip("0").rstrip(".") + " s"
+
+
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 

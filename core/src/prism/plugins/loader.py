@@ -35,7 +35,7 @@ KNOWN_DISTRIBUTIONS = {
     "sns": "prism-aws",
     "sqs": "prism-aws",
 }
-"""Types we know of, installed or not, and what to install for each."""
+"""Types we know of, installed or not, and the distribution of each."""
 
 _UNREADABLE = ""
 """The module of an entry that stands for a file of entry points too garbled to read."""
@@ -139,13 +139,13 @@ class PluginLoader:
         types = sorted({entry.type for entry in self.available()})
         text = f'no installed plugin has the type "{wanted}"; installed are {", ".join(types) or "none"}'
         if wanted in KNOWN_DISTRIBUTIONS:
-            return f"{text}; install it: pip install {KNOWN_DISTRIBUTIONS[wanted]}"
+            return f"{text}; it comes with {_source(wanted)}"
         hint = did_you_mean(wanted, types)
         if hint:
             return text + hint
-        for known, distribution in KNOWN_DISTRIBUTIONS.items():
+        for known in KNOWN_DISTRIBUTIONS:
             if did_you_mean(wanted, [known]):
-                return f'{text}; did you mean "{known}"? Then: pip install {distribution}'
+                return f'{text}; did you mean "{known}"? It comes with {_source(known)}'
         return text
 
 
@@ -217,6 +217,13 @@ def _entries(path: Sequence[str] | None) -> Iterator[PluginEntry]:
             continue
         for point in points:
             yield PluginEntry(point.name, name, version, point.value)
+
+
+def _source(known: str) -> str:
+    """A distribution and its folder in Prism's repository: a bare name could be anybody's on a package index."""
+    distribution = KNOWN_DISTRIBUTIONS[known]
+    folder = "core" if distribution == "prism-multicast" else f"plugins/{distribution}"
+    return f"{distribution}; from a checkout of Prism: pip install ./{folder}"
 
 
 def _load(entry: PluginEntry) -> LoadedPlugin:

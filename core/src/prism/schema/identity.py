@@ -71,6 +71,11 @@ class IdentitySchema:
         """The fields marked `index: true`: keys from the outside in, and the name of the type."""
         return tuple(_indexed((), self.fields))
 
+    @cached_property
+    def kinds(self) -> dict[tuple[str, ...], str]:
+        """The name of the type of every declared field, by its keys from the outside in."""
+        return {keys: str(declared.kind) for keys, declared in self._by_keys.items()}
+
     def field_type(self, keys: tuple[str, ...]) -> FieldType | None:
         """The type declared for the field that these keys lead to, None when none is."""
         return self._by_keys.get(keys)

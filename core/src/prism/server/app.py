@@ -19,7 +19,7 @@ from prism.config import ProxyConfig
 from prism.coordinator.coordinator import Coordinator
 from prism.model.errors import Unavailable
 from prism.model.time import SECOND, Micros
-from prism.server.addresses import join_address, split_address
+from prism.server.addresses import join_address, split_address, why_not
 from prism.server.attach import AttachEdge
 from prism.server.calls import Calls
 from prism.server.garbage import relax_collector
@@ -102,7 +102,7 @@ class Proxy:
         if self.http_address is None:
             return
         registry = CollectorRegistry()
-        registry.register(ProxyCollector(self.coordinator.metrics, self.hub, self.calls))
+        registry.register(ProxyCollector(self.coordinator, self.hub, self.calls))
         edge = HttpEdge(self.coordinator, lambda: self.phase, registry)
         stack.push_async_callback(edge.close)
         self.http_address = await edge.start(self.http_address)
@@ -125,8 +125,7 @@ class Proxy:
         try:
             bound = self._server.add_insecure_port(join_address(host, port))
         except RuntimeError as error:
-            text = f"can't listen on {address}: is another process using the port? Choose another one to listen on"
-            raise Unavailable(text) from error
+            raise Unavailable(f"can't listen on {address}: {why_not(host, port)}") from error
         return join_address(host, bound)
 
     async def _set_health(self, status: Any) -> None:
@@ -141,7 +140,7 @@ async def serve(
     http_listen: str | None = None,
     ready: Callable[[Proxy], object] | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT, then drains; a second signal ends it at once.
+    """Serves until SIGTERM, SIGINT or SIGHUP, then drains; a second signal ends it at once.
 
     For a process that does nothing else: it configures logging and the garbage collector. `ready` is called once,
     with the proxy, when it serves and its real addresses are known.
@@ -162,19 +161,22 @@ async def serve(
 
 
 class _Signals:
-    """SIGTERM and SIGINT as events, while entered."""
+    """SIGTERM, SIGINT and SIGHUP as events, while entered. A SIGHUP that is ignored, as under nohup, stays ignored."""
 
     def __init__(self) -> None:
         self.first = asyncio.Event()
         self.second = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._numbers = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            self._numbers.append(signal.SIGHUP)
 
     def __enter__(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in self._numbers:
             self._loop.add_signal_handler(number, self._came)
 
     def __exit__(self, *_: object) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in self._numbers:
             self._loop.remove_signal_handler(number)
 
     def _came(self) -> None:
@@ -215,6 +217,7 @@ def _handlers(servicer: Servicer, attach: AttachEdge, calls: Calls) -> dict[str,
         "Explain": (pb.EnumerateRequest, servicer.explain),
         "Multicast": (pb.MulticastRequest, servicer.multicast),
         "GetMulticast": (pb.GetMulticastRequest, servicer.get_multicast),
+        "ReplayDeadLetters": (pb.ReplayDeadLettersRequest, servicer.replay_dead_letters),
         "Unregister": (pb.UnregisterRequest, servicer.unregister),
         "UnregisterMany": (pb.UnregisterManyRequest, servicer.unregister_many),
         "Heartbeat": (pb.HeartbeatRequest, servicer.heartbeat),
@@ -222,6 +225,7 @@ def _handlers(servicer: Servicer, attach: AttachEdge, calls: Calls) -> dict[str,
     }
     handlers = {name: calls.unary(name, request, behaviour) for name, (request, behaviour) in unary.items()}
     handlers["EnumeratePages"] = calls.pages("EnumeratePages", pb.EnumerateRequest, servicer.enumerate_pages)
+    handlers["ListDeadLetters"] = calls.pages("ListDeadLetters", pb.ListDeadLettersRequest, servicer.list_dead_letters)
     handlers["Attach"] = calls.stream("Attach", attach.serve)
     return handlers
 

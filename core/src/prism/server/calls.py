@@ -12,14 +12,16 @@ import secrets
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any, NoReturn, TypeAlias, TypeVar, cast
+from urllib.parse import unquote
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
+from prism.model.actor import MAX_ACTOR, set_actor
 from prism.model.errors import InternalError, InvalidArgument, PrismError
 from prism.server.metrics import CallMetrics, MethodCalls
 from prism.wire.errors import code_of, to_status
-from prism.wire.rpc import trailers
+from prism.wire.rpc import ACTOR_HEADER, trailers
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Calls:
 
         async def handle(data: bytes, context: Context) -> bytes:
             started = perf_counter()
+            set_actor(lambda: _actor(context))
             try:
                 answer = await behaviour(parse(request, data))
                 encoded = answer.SerializeToString()
@@ -71,6 +74,7 @@ class Calls:
 
         async def handle(data: bytes, context: Context) -> None:
             started = perf_counter()
+            set_actor(lambda: _actor(context))
             try:
                 await behaviour(parse(request, data), context)
             except BaseException as error:  # noqa: BLE001 - always raised again
@@ -84,6 +88,7 @@ class Calls:
         calls = self._metrics.method(name)
 
         async def handle(_: object, context: Context) -> None:
+            set_actor(lambda: _actor(context))
             try:
                 await behaviour(context)
             except BaseException as error:  # noqa: BLE001 - always raised again
@@ -91,6 +96,14 @@ class Calls:
             calls.ended("OK", None)
 
         return grpc.stream_stream_rpc_method_handler(handle)
+
+
+def _actor(context: Context) -> str:
+    """Who a call is for: the name that the client gave, which is a claim, and where it comes from."""
+    peer = unquote(context.peer() or "")
+    metadata = context.invocation_metadata() or ()
+    given = next((str(value) for key, value in metadata if key == ACTOR_HEADER), "")
+    return f"{unquote(given)[: MAX_ACTOR // 2]} ({peer})" if given else peer
 
 
 async def _ended(error: BaseException, context: Context, calls: MethodCalls, started: float | None) -> NoReturn:

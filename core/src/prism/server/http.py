@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from prism.model.errors import PrismError, Unavailable
-from prism.server.addresses import join_address, split_address
+from prism.server.addresses import join_address, split_address, why_not
 
 CHECK_TIMEOUT = 5.0
 """Seconds in which the slots have to answer for the proxy to be ready."""
@@ -46,7 +46,7 @@ class HttpEdge:
                 web.get("/metrics", self._metrics),
             ]
         )
-        host, port = split_address(listen)
+        host, port = split_address(listen, "http_listen")
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
@@ -54,7 +54,7 @@ class HttpEdge:
             await site.start()
         except OSError as error:
             await self.close()
-            text = f"can't listen on {listen} for HTTP: {error.strerror or error}; choose another http_listen, or off"
+            text = f"can't listen on {listen} for HTTP: {why_not(host, port)}"
             raise Unavailable(text) from error
         return join_address(host, self._runner.addresses[0][1])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from prism.coordinator.metrics import Metrics
+    from prism.coordinator.coordinator import Coordinator
     from prism.sessions.hub import Hub
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -64,8 +65,9 @@ class CallMetrics:
 class ProxyCollector(Collector):
     """Reads coordinator, sessions and calls whenever Prometheus asks."""
 
-    def __init__(self, operations: Metrics, hub: Hub, calls: CallMetrics) -> None:
-        self._operations = operations
+    def __init__(self, coordinator: Coordinator, hub: Hub, calls: CallMetrics) -> None:
+        self._coordinator = coordinator
+        self._operations = coordinator.metrics
         self._hub = hub
         self._calls = calls
 
@@ -73,6 +75,7 @@ class ProxyCollector(Collector):
         """The metric families."""
         yield from self._counted()
         yield from self._sessions()
+        yield from self._slots()
         yield from self._grpc()
 
     def _counted(self) -> Iterator[Any]:
@@ -102,6 +105,15 @@ class ProxyCollector(Collector):
         for namespace, count in self._hub.attached.items():
             attached.add_metric([namespace], count)
         yield attached
+
+    def _slots(self) -> Iterator[Any]:
+        families: dict[str, GaugeMetricFamily] = {}
+        for namespace, slot, name, value in self._coordinator.gauges():
+            metric = "prism_" + re.sub(r"[^a-z0-9_]", "_", name)
+            if metric not in families:
+                families[metric] = GaugeMetricFamily(metric, "See the plugin.", labels=["namespace", "slot"])
+            families[metric].add_metric([namespace, slot], value)
+        yield from families.values()
 
     def _grpc(self) -> Iterator[Any]:
         calls = CounterMetricFamily("prism_grpc_calls", "Calls that ended.", labels=["method", "code"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -37,6 +38,8 @@ POLL = 5.0
 SILENCE = 60.0
 """Seconds without a frame after which a client without a TTL is taken for dead."""
 RENEWALS_PER_CALL = 10_000
+RENEW_AGAIN = 1.0
+"""Seconds until renewals that failed are tried again."""
 FULL = "its inbox is full: the receiver is too slow"
 
 
@@ -53,6 +56,7 @@ class Hosting:
         self._claiming: dict[str, asyncio.Future[None]] = {}
         self._due: defaultdict[int, list[Binding]] = defaultdict(list)
         self._last_tick = self._tick_number()
+        self._awake = asyncio.get_running_loop().time()
         self._next_poll = asyncio.get_running_loop().time() + POLL
         self._next_extension = 0.0
 
@@ -196,6 +200,21 @@ class Hosting:
 
     # Time
 
+    async def stay_awake(self) -> None:
+        """Notices when this process itself was held up: stopped, starved of the processor, or busy for long."""
+        while True:
+            await asyncio.sleep(TICK)
+            self._forgive_stall()
+
+    def _forgive_stall(self) -> None:
+        """What clients said while we were held up waits in the sockets: that silence was ours, not theirs."""
+        now = asyncio.get_running_loop().time()
+        late, self._awake = now - self._awake - 2 * TICK, now
+        if late > 0:
+            logger.warning("namespace %r: this proxy was held up for %.1f s", self.ns.name, late + TICK)
+            for session in self.sessions:
+                session.last_frame += late + TICK
+
     async def tick(self) -> None:
         """Renews what is due in one batch, closes silent sessions, keeps leases, looks into the queues."""
         loop = asyncio.get_running_loop()
@@ -230,6 +249,7 @@ class Hosting:
         for tick in range(self._last_tick + 1, current + 1):
             due.extend(self._due.pop(tick, ()))
         self._last_tick = current
+        self._forgive_stall()
         now = asyncio.get_running_loop().time()
         living: list[Binding] = []
         for binding in due:
@@ -241,27 +261,32 @@ class Hosting:
                 continue
             living.append(binding)
         renewed = [binding for binding in living if binding.ttl is not None]
+        failed: set[Binding] = set()
         for start in range(0, len(renewed), RENEWALS_PER_CALL):
-            await self._renew(renewed[start : start + RENEWALS_PER_CALL])
+            piece = renewed[start : start + RENEWALS_PER_CALL]
+            if not await self._renew(piece):
+                failed.update(piece)
         for binding in living:
             if binding.attached:
-                self._schedule(binding)
+                self._schedule(binding, RENEW_AGAIN if binding in failed else math.inf)
 
-    async def _renew(self, bindings: Sequence[Binding]) -> None:
+    async def _renew(self, bindings: Sequence[Binding]) -> bool:
+        """Whether the registry answered."""
         renewals = [Renewal(b.identity, b.registration_id, b.ttl) for b in bindings]
         try:
             outcomes = await self._coordinator.registrations.renew(self.ns, renewals)
-        except PrismError as error:  # tried again when they are due next, a third of their TTL from now
+        except PrismError as error:
             logger.warning("namespace %r: %d registrations were not renewed: %s", self.ns.name, len(bindings), error)
-            return
+            return False
         for binding, outcome in zip(bindings, outcomes, strict=True):
             if isinstance(outcome, NotFound):
                 binding.session.lose(binding, "EXPIRED")
             elif isinstance(outcome, StaleRegistration):
                 binding.session.lose(binding, "SUPERSEDED")
+        return True
 
-    def _schedule(self, binding: Binding) -> None:
-        seconds = SILENCE / 3 if binding.ttl is None else binding.ttl / SECOND / 3
+    def _schedule(self, binding: Binding, at_most: float = math.inf) -> None:
+        seconds = min(SILENCE / 3 if binding.ttl is None else binding.ttl / SECOND / 3, at_most)
         self._due[self._tick_number() + max(1, int(seconds / TICK))].append(binding)
 
     def _tick_number(self) -> int:

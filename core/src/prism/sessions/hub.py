@@ -69,6 +69,7 @@ class Hub:
         if hosting is None:
             hosting = self._hostings[ns.name] = Hosting(self._coordinator, ns)
             self._coordinator.background.start(f"hosting of {ns.name}", hosting.tick)
+            self._coordinator.background.start(f"stalls of {ns.name}", hosting.stay_awake)
             if hosting.pump is not None:
                 self._coordinator.background.start(f"queues of {ns.name}", hosting.pump.fetch)
                 self._coordinator.background.start(f"acks of {ns.name}", hosting.pump.settle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -51,6 +52,10 @@ class SlotContext:
     indexes: tuple[IndexedField, ...] = ()
     queues: QueuePolicy = QueuePolicy()
     clock: Clock = field(default_factory=steady_clock)
+    kinds: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    """The schema type's name of every declared field, indexed or not."""
+    audit: bool = False
+    """Whether effects are to be recorded (the slot is an Auditable)."""
 
 
 class Code(StrEnum):

@@ -191,11 +191,6 @@ class RegistryBackend(Backend):
     def plan(self, conjuncts: Sequence[Node]) -> list[Support]:
         """Says of each conjunct what `scan` would do with it. Pure, synchronous, quick; may be called unopened."""
 
-    def describe(self, conjuncts: Sequence[Node]) -> str:
-        """How `scan` would find what all these conjuncts hold for, in a line for `explain`. Pure, like `plan`."""
-        del conjuncts
-        return ""
-
     @abstractmethod
     def scan(self, query: Query) -> AsyncIterator[ScanPage]:
         """The matching live records in pages of columns, by the query's projection; an empty page is never yielded.

@@ -43,16 +43,16 @@ class Inbox:
     def __iter__(self) -> Iterator[Message]:
         return self.messages()
 
-    def messages(self, timeout: float | None = None) -> Iterator[Message]:
-        """The messages as they come; ends when none came for `timeout` seconds (None: never)."""
+    def messages(self, timeout: Seconds | None = None) -> Iterator[Message]:
+        """The messages as they come; ends when none came for that long (None: never)."""
         while True:
             try:
                 yield self.receive(timeout)
             except (TimeoutError, EOFError):
                 return
 
-    def receive(self, timeout: float | None = None) -> Message:
-        """The next message. Raises TimeoutError when none comes in `timeout` seconds, EOFError once it is closed."""
+    def receive(self, timeout: Seconds | None = None) -> Message:
+        """The next message. Raises TimeoutError when none comes in time, EOFError once it is closed."""
         while True:
             try:
                 return Message(self._fetched.popleft(), self._thread)

@@ -6,6 +6,7 @@ the client as the class it was raised as.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 from google.protobuf import any_pb2
@@ -85,6 +86,11 @@ _UNLABELLED: dict[int, type[PrismError]] = {
 """What a status without ErrorInfo means; it comes from gRPC itself or from something in between."""
 
 
+_WIRE_FIELDS = {"ttl": "ttl_seconds", "message_ttl": "message_ttl_seconds", "timeout": "timeout_ms"}
+"""Arguments of an operation that have another name as fields of a request."""
+_ARGUMENTS = {field: argument for argument, field in _WIRE_FIELDS.items()}
+
+
 def code_of(error: PrismError) -> Code:
     """The status code of an error; of a subclass that isn't in the table, its parent's."""
     for kind in type(error).__mro__:
@@ -111,7 +117,7 @@ def to_status(error: PrismError, limit: int = STATUS_BYTES) -> status_pb2.Status
         retry.retry_delay.seconds = RETRY_SECONDS
         _add(status, retry)
     if error.violations:
-        _add(status, _bad_request(error.violations, limit - status.ByteSize()))
+        _add(status, _bad_request(wire_violations(error), limit - status.ByteSize()))
     return status
 
 
@@ -134,6 +140,26 @@ def from_parts(code: int, message: str, reason: str, violations: tuple[Violation
     """The error of an AttachRefused frame."""
     kind = BY_REASON.get(reason) or _UNLABELLED.get(code, errors.InternalError)
     return kind(message, violations=violations)
+
+
+def wire_violations(error: PrismError) -> tuple[Violation, ...]:
+    """What is wrong with which field of the request."""
+    return _renamed(error, _WIRE_FIELDS)
+
+
+def in_arguments(error: PrismError) -> PrismError:
+    """The error of a request, with its fields called as the client's arguments are."""
+    violations = _renamed(error, _ARGUMENTS)
+    if violations == error.violations:
+        return error
+    return type(error)(error.message, violations=violations, details=error.details)
+
+
+def _renamed(error: PrismError, names: Mapping[str, str]) -> tuple[Violation, ...]:
+    """The violations, fields renamed; the places of a filter or a document have one name only."""
+    if type(error) is not errors.InvalidArgument:
+        return error.violations
+    return tuple(Violation(names.get(each.field, each.field), each.description) for each in error.violations)
 
 
 def cut(text: str, limit: int) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
+from prism.model.actor import current_actor
 from prism.model.errors import DeadlineExceeded, InternalError, LimitExceeded, PrismError, Unavailable
 from prism.wire.errors import Code, cut, from_status
 
@@ -17,7 +19,16 @@ DETAILS_KEY = "grpc-status-details-bin"
 STATUS_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 """gRPC's own objects for the codes."""
 
+ACTOR_HEADER = "prism-actor"
+"""The header that says, percent-encoded, for whom a call is made; see `prism.model.actor`."""
+
 _DETAILS_BYTES = 1_024
+
+
+def actor_headers() -> tuple[tuple[str, str], ...] | None:
+    """The headers of a call that is made now."""
+    actor = current_actor()
+    return ((ACTOR_HEADER, quote(actor, safe=" /:@")),) if actor else None
 
 
 def trailers(status: status_pb2.Status) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:

@@ -6,7 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from prism.model.errors import InvalidArgument
 from prism.model.operations import Default, Ttl
-from prism.model.time import SECOND, Micros
+from prism.model.time import SECOND, Micros, show_seconds
 
 MAX_SECONDS = 100 * 366 * 24 * 3600
 """The longest duration that is taken: a century. What should last longer should not expire."""
@@ -33,7 +33,7 @@ def ttl_to_wire(ttl: Ttl, field: str = "ttl") -> int | None:
         return None
     seconds, rest = divmod(ttl, SECOND)
     if rest:
-        raise InvalidArgument.at(field, f"{ttl / SECOND:g} s is not a whole number of seconds; round it")
+        raise InvalidArgument.at(field, f"{show_seconds(ttl)} is not a whole number of seconds; round it")
     if not 0 <= seconds <= MAX_SECONDS:
         raise InvalidArgument.at(field, _outside(seconds, "s", MAX_SECONDS, "0 asks for no expiry"))
     return seconds

@@ -15,7 +15,7 @@ from prism_kafka.config import KafkaConfig
 
 BATCH_BYTES = 512 * 1024
 """Bytes of records that go to one partition together, at most (a single larger record goes alone)."""
-RETRY_BACKOFF_MS = 50
+RETRY_BACKOFF_MS = 100
 
 
 def make_client(config: KafkaConfig) -> AIOKafkaClient:
@@ -36,8 +36,8 @@ def make_producer(config: KafkaConfig) -> AIOKafkaProducer:
             max_request_size=config.max_message_bytes,
         )
     except RuntimeError as error:
-        text = f"{config.compression} needs a library that is missing: pip install 'prism-kafka[compression]'"
-        raise InvalidConfig(f"compression: {text}") from error
+        fix = "from a checkout of Prism: pip install './plugins/prism-kafka[compression]'"
+        raise InvalidConfig(f"compression: {config.compression} needs a library that is missing; {fix}") from error
 
 
 async def why_not(config: KafkaConfig) -> Exception | None:

@@ -9,6 +9,7 @@ All else comes from aiokafka.
 
 from __future__ import annotations
 
+import ssl
 from typing import Final
 
 from aiokafka import errors as driver
@@ -28,6 +29,9 @@ class Behind(Exception):
     """The log can't be followed now, so nothing that is asked of it can be answered."""
 
 
+PASSING: Final = (driver.KafkaError, NotConnected, NoAnswer, Behind)
+"""What a call may fail with."""
+
 _MISCONFIGURED: Final = (
     driver.AuthenticationFailedError,
     driver.AuthenticationMethodNotSupported,
@@ -44,7 +48,11 @@ _MISCONFIGURED: Final = (
     driver.UnsupportedSaslMechanismError,
 )
 _TOO_LARGE: Final = (driver.MessageSizeTooLargeError, driver.RecordListTooLargeError)
-_UNKNOWN_EFFECT: Final = (driver.KafkaTimeoutError, driver.NotEnoughReplicasAfterAppendError, driver.RequestTimedOutError)
+_UNKNOWN_EFFECT: Final = (
+    driver.KafkaTimeoutError,
+    driver.NotEnoughReplicasAfterAppendError,
+    driver.RequestTimedOutError,
+)
 _UNAVAILABLE: Final = (driver.ProducerClosed, driver.ProducerFenced, driver.OutOfOrderSequenceNumber)
 
 _ERRORS: Final[dict[Code, type[PrismError]]] = {
@@ -64,6 +72,8 @@ def classify(error: Exception) -> Code | None:
             return Code.DEADLINE_EXCEEDED
         case driver.KafkaError():
             return _of_driver(error)
+        case ssl.SSLError():  # why no connection can be made: a certificate, or no TLS at the other end
+            return Code.INVALID_CONFIG
     return None
 
 

@@ -30,6 +30,8 @@ PIECE_BYTES: Final = 1024 * 1024
 """Bytes of one partition in one answer, if its next batch isn't larger."""
 _ANSWER_BYTES: Final = 16 * 1024 * 1024
 _PAUSE_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 0.8
+"""Between two requests to brokers that don't answer."""
 
 Record: TypeAlias = Any
 """aiokafka's: `offset`, `timestamp` (milliseconds), `key`, `value`, `headers`."""
@@ -62,7 +64,9 @@ async def _offsets(link: Link, topic: str, partitions: Sequence[int], moment: in
     return found
 
 
-async def read(link: Link, topic: str, partition: int, offset: int, size: int = PIECE_BYTES) -> tuple[list[Record], int]:
+async def read(
+    link: Link, topic: str, partition: int, offset: int, size: int = PIECE_BYTES
+) -> tuple[list[Record], int]:
     """The records from an offset on that fit into `size` bytes (at least one where there are any), without waiting.
 
     Returns them with the offset after them. Tries for `request_timeout` while a leader is being found. Raises
@@ -85,14 +89,14 @@ class Tail:
     """Follows partitions from the offsets it is given, with one waiting request to each of their leaders."""
 
     def __init__(
-        self, link: Link, deliver: Deliver, lost: Callable[[TopicPartition], Awaitable[int | None]], wait: float
+        self, link: Link, deliver: Deliver, lost: Callable[[TopicPartition], Awaitable[int]], wait: float
     ) -> None:
         """Doesn't read yet.
 
         Args:
             link: how to connect.
             deliver: gets what comes in, partition by partition in order.
-            lost: called when the offset of a partition isn't there any more; says where to go on, None for nowhere.
+            lost: called when the offset of a partition isn't there any more; says where to go on.
             wait: seconds that a request waits for records, and so that a new partition may wait for the request.
         """
         self._client: AIOKafkaClient = link.new_client()
@@ -101,6 +105,7 @@ class Tail:
         self._wait_ms = round(wait * 1000)
         self._positions: dict[TopicPartition, int] = {}
         self._changed = asyncio.Event()
+        self._pause = _PAUSE_S
 
     async def open(self, topics: Sequence[str]) -> None:
         """Connects. Raises aiokafka's errors."""
@@ -168,9 +173,11 @@ class Tail:
             )
         except KafkaError as error:
             logger.debug("a request to broker %s failed: %r", node, error)
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(self._pause)
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
             await self._client.force_metadata_update()
             return
+        self._pause = _PAUSE_S
         for topic, answers in answer.topics:
             for number, code, end, *rest in answers:
                 partition = TopicPartition(topic, number)
@@ -193,11 +200,7 @@ class Tail:
 
     async def _stumble(self, partition: TopicPartition, kind: type[KafkaError]) -> None:
         if kind is OffsetOutOfRangeError:
-            offset = await self._lost(partition)
-            if offset is None:
-                self._positions.pop(partition, None)
-            else:
-                self._positions[partition] = offset
+            self._positions[partition] = await self._lost(partition)
             return
         logger.debug("%s: %s", partition, kind.__name__)
         await asyncio.sleep(_PAUSE_S)

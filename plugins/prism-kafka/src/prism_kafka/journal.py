@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from prism.model.errors import PrismError
 from prism.slots.context import SlotContext
+from prism.slots.optional import Measured
 
 from prism_kafka import snapshots, topics
 from prism_kafka.config import KafkaConfig
-from prism_kafka.errors import Behind, NoAnswer, NotConnected
+from prism_kafka.errors import PASSING, Behind, NoAnswer
 from prism_kafka.fetching import BEGINNING, END, Record, offsets
 from prism_kafka.machine.commands import Kind, Malformed, encode
 from prism_kafka.machine.policy import Policy
@@ -33,12 +34,11 @@ _RECORD_SHARE: Final = 4
 """Which part of the largest record the names in it may take, so that the payload has room too."""
 _YIELD_EVERY: Final = 50
 """Records that are applied between two turns of the event loop."""
-_PASSING: Final = (KafkaError, NoAnswer, NotConnected, Behind)
 
 T = TypeVar("T")
 
 
-class Journal(KafkaSlot):
+class Journal(KafkaSlot, Measured):
     """One replica of each partition's state, kept up by one tail."""
 
     spec = DURABILITY
@@ -95,12 +95,12 @@ class Journal(KafkaSlot):
         await super().close()
 
     def gauges(self) -> dict[str, float]:
-        """Numbers about the log, for metrics."""
+        """How far this proxy is behind the log, in records; and what it holds and has met since it opened."""
         return {
-            "kafka_log_lag_records": sum(replica.behind for replica in self._replicas),
-            "kafka_queues": sum(len(replica.state.queues) for replica in self._replicas),
-            "kafka_records_refused": self.refused,
-            "kafka_payloads_fetched": 0 if self._store is None else self._store.fetched,
+            "log_lag_records": sum(replica.behind for replica in self._replicas),
+            "queues": sum(len(replica.state.queues) for replica in self._replicas),
+            "refused_records": self.refused,
+            "fetched_payloads": 0 if self._store is None else self._store.fetched,
         }
 
     async def _ensure_topics(self) -> dict[str, int]:
@@ -135,8 +135,12 @@ class Journal(KafkaSlot):
             stored = await self._in_time(self._link.store(self._log, partition, value), "write to the log")
             stored.add_done_callback(lambda done: _pass_failure(done, answer))
             return await self._in_time(answer, f"{kind} in partition {partition}")
+        except BaseException:
+            if undo is not None:
+                self._replicas[partition].abandon(number, undo)
+            raise
         finally:
-            self._replicas[partition].forget(number, undo)
+            self._replicas[partition].forget(number)
 
     async def _in_time(self, work: Awaitable[T], what: str) -> T:
         try:
@@ -153,7 +157,8 @@ class Journal(KafkaSlot):
         await asyncio.wait([work, self._reading], return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             work.cancel()
-            assert self._tail
+            await asyncio.wait([work])
+            assert self._tail  # raises why the reading has ended
         await work
 
     def _pieces(self, items: list[T], size: int) -> Iterator[list[T]]:
@@ -168,8 +173,8 @@ class Journal(KafkaSlot):
         async def run() -> None:
             try:
                 await work
-            except _PASSING as error:
-                logger.info("failed to %s: %r", what, error)
+            except (*PASSING, PrismError) as error:
+                logger.warning("failed to %s: %r", what, error)
 
         errand = asyncio.create_task(run())
         self._errands.add(errand)
@@ -194,12 +199,17 @@ class Journal(KafkaSlot):
         replica.advanced(after, end)
         self._consider_snapshot(replica, end - after)
 
-    async def _lose(self, partition: TopicPartition) -> int | None:
-        """The records we wait for are gone: a newer snapshot stands for them."""
+    async def _lose(self, partition: TopicPartition) -> int:
+        """The records we wait for are gone: a newer snapshot stands for them, or the broker has lost the log's end."""
         replica = self._replicas[partition.partition]
+        applied = replica.state.next_offset
         await self._restore(replica)
+        logger.warning(
+            "%s/%d: its records at %d are gone; going on from %d", *partition, applied, replica.state.next_offset
+        )
         replica.advanced(replica.state.next_offset, replica.state.next_offset)
-        return replica.state.next_offset
+        at: int = replica.state.next_offset
+        return at
 
     async def _restore(self, replica: Replica) -> None:
         state = await snapshots.load(self._link, self._snapshots, replica.partition)
@@ -213,16 +223,21 @@ class Journal(KafkaSlot):
 
     def _consider_snapshot(self, replica: Replica, behind: int) -> None:
         """Offers to write a snapshot when replaying has become dear. Of several offers, the first in the log counts."""
-        state = replica.state
-        if behind or state.work < self._config.snapshot_every:
-            return
-        if replica.offers(state.now):
-            self._soon(self._call(replica.partition, Kind.CLAIM, []), "offer a snapshot")
+        due = replica.state.work >= self._config.snapshot_every and not replica.state.is_claimed()
+        if due and not behind and not replica.offering:
+            replica.offering = True
+            self._soon(self._offer_snapshot(replica), "offer a snapshot")
+
+    async def _offer_snapshot(self, replica: Replica) -> None:
+        try:
+            await self._call(replica.partition, Kind.CLAIM, [])
+        finally:
+            replica.offering = False
 
     async def _begin_snapshot(self, replica: Replica, offset: int) -> None:
         """Writes the state down as of the claim. Nothing is applied meanwhile, and other tasks have their turns."""
         parts = []
-        for part in pieces(replica.state, SNAPSHOT_PIECE):
+        for part in pieces(replica.state, min(SNAPSHOT_PIECE, self._config.max_message_bytes // 2)):
             parts.append(part)
             await asyncio.sleep(0)
         keep = min(oldest_payload(replica.state), offset)
@@ -261,4 +276,3 @@ def _pass_failure(stored: asyncio.Future[Any], answer: asyncio.Future[Any]) -> N
     """A record that can't be stored has no answer."""
     if not stored.cancelled() and (error := stored.exception()) is not None and not answer.done():
         answer.set_exception(error)
-

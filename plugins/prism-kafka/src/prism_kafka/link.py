@@ -15,11 +15,14 @@ from aiokafka.errors import (
     NodeNotReadyError,
     NotLeaderForPartitionError,
     ProducerClosed,
+    for_code,
 )
+from aiokafka.protocol.metadata import MetadataRequest
+from prism.slots.context import Code
 
 from prism_kafka.config import OWN_TOPICS, KafkaConfig
 from prism_kafka.connecting import RETRY_BACKOFF_MS, make_client, make_producer, why_not
-from prism_kafka.errors import Code, NoAnswer, NotConnected, classify
+from prism_kafka.errors import NoAnswer, NotConnected, classify
 
 logger = logging.getLogger(__name__)
 
@@ -53,10 +56,11 @@ class Link:
                 while True:
                     try:
                         await self.producer()
-                        return
                     except NotConnected as error:
                         logger.info("%s; trying again", error)
                         await asyncio.sleep(_PAUSE_S)
+                    else:
+                        return
         except TimeoutError:
             raise NotConnected(await self._explain()) from None
 
@@ -118,9 +122,7 @@ class Link:
     ) -> asyncio.Future[Any]:
         """Hands a record to the producer. The future is done once all replicas have it, or it failed for good."""
         producer = await self.producer()
-        future: asyncio.Future[Any] = await producer.send(
-            topic, value, key, partition=partition, headers=list(headers)
-        )
+        future: asyncio.Future[Any] = await producer.send(topic, value, key, partition=partition, headers=list(headers))
         return future
 
     async def ask(self, topic: str, partition: int, request: Any) -> Any:
@@ -160,22 +162,46 @@ class Link:
 
 
 async def has_leaders(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str, int]:
-    """Waits until a client knows all leaders of topics that exist; how many partitions each has."""
+    """Waits until all partitions of topics that exist have leaders, and the client knows them; how many each has.
+
+    Asks by itself first: aiokafka reports a topic as an error that has been made this moment, and would let a broker
+    make one that is missing.
+    """
     pause = 0.005
     while True:
-        for topic in topics:
-            client.add_topic(topic)
-        await client.force_metadata_update()
-        cluster = client.cluster
-        counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
-        if all(count and len(cluster.available_partitions_for_topic(topic)) == count for topic, count in counts.items()):
-            return counts
+        counts = await _led(client, topics)
+        if counts is not None:
+            await asyncio.gather(*(client.add_topic(topic) for topic in topics))
+            if all(client.cluster.available_partitions_for_topic(topic) for topic in topics):
+                return counts
         await asyncio.sleep(pause)
         pause = min(2 * pause, _PAUSE_S)
 
 
+async def _led(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str, int] | None:
+    """How many partitions topics have; None while one has no leader."""
+    node = client.get_random_node()
+    try:
+        answer = await client.send(node, MetadataRequest(list(topics), allow_auto_topic_creation=False))
+    except KafkaError as error:
+        if not error.retriable:
+            raise
+        await client.force_metadata_update()
+        return None
+    counts: dict[str, int] = {}
+    for code, topic, _, partitions in answer.topics:
+        kind = for_code(code)
+        if code and not kind.retriable:
+            raise kind(f"topic {topic}")
+        leaders = [leader for problem, _, leader, *_ in partitions if not problem and leader != -1]
+        if code or len(leaders) < len(partitions):
+            return None
+        counts[topic] = len(leaders)
+    return counts
+
+
 def _is_running(producer: AIOKafkaProducer) -> bool:
-    task = producer._sender.sender_task  # noqa: SLF001 - nothing public says that it has given up
+    task = producer._sender.sender_task  # nothing public says that it has given up
     return task is not None and not task.done()
 
 
@@ -185,8 +211,8 @@ async def _stop(producer: AIOKafkaProducer) -> None:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await producer.stop()
     except TimeoutError:
-        producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001
-        sender = producer._sender.sender_task  # noqa: SLF001
+        producer._message_accumulator.fail_all(ProducerClosed())
+        sender = producer._sender.sender_task
         if sender is not None:
             sender.cancel()
             await asyncio.wait([sender], timeout=CLOSE_TIMEOUT_S)

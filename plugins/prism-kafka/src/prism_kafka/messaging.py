@@ -173,7 +173,10 @@ class KafkaMessaging(KafkaSlot, MessagingBackend):
         self._subscriptions.discard(subscription)
 
     async def _ensure_topics(self) -> dict[str, int]:
-        kept = {TopicKind.INBOX: min(INBOX_RETENTION, self._config.retention), TopicKind.IDENTITY: self._config.retention}
+        kept = {
+            TopicKind.INBOX: min(INBOX_RETENTION, self._config.retention),
+            TopicKind.IDENTITY: self._config.retention,
+        }
         plans = [topics.publications(name, self._config, kept[kind]) for kind, name in self._names.items()]
         return await topics.ensure(self._link, plans)
 
@@ -191,7 +194,7 @@ class KafkaMessaging(KafkaSlot, MessagingBackend):
             for subscription, topic in found.items():
                 subscription.buffer.put(Received(topic, publication))
 
-    async def _lose(self, partition: TopicPartition) -> int | None:
+    async def _lose(self, partition: TopicPartition) -> int:
         """Goes on at the end, and tells those who listen there."""
         reason = f"Kafka has removed records of {partition.topic} before they were read here"
         for subscription in {found for listeners in self._listeners[partition].values() for found in listeners}:
@@ -207,7 +210,9 @@ class KafkaMessaging(KafkaSlot, MessagingBackend):
     ) -> AsyncIterator[int]:
         """Stores one payload under many keys of a partition, batch by batch; yields how many each has stored."""
         if len(payload) > self._config.max_message_bytes:
-            raise MessageSizeTooLargeError(f"{len(payload):,} bytes are over the {self._config.max_message_bytes:,} allowed")
+            raise MessageSizeTooLargeError(
+                f"{len(payload):,} bytes are over the {self._config.max_message_bytes:,} allowed"
+            )
         seconds = self._config.request_timeout
         if len(keys) == 1:
             stored = await self._link.store(partition.topic, partition.partition, payload, keys[0], headers)
@@ -224,8 +229,7 @@ class KafkaMessaging(KafkaSlot, MessagingBackend):
                 count += 1
                 key = next(waiting, None)
             batch.close()
-            async with asyncio.timeout(seconds):
-                stored = await producer.send_batch(batch, partition.topic, partition=partition.partition)
+            stored = await producer.send_batch(batch, partition.topic, partition=partition.partition)
             await answered(stored, seconds, "a publication")
             yield count
 

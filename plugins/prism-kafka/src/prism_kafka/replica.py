@@ -13,7 +13,7 @@ from prism.model.time import Micros
 
 from prism_kafka.fetching import Record
 from prism_kafka.machine.commands import Command, decode
-from prism_kafka.machine.state import CLAIM_TIME, State
+from prism_kafka.machine.state import State
 
 _DRIFT: Final = 1_000
 """By how much a second the broker's clock is allowed to fall behind ours, in microseconds."""
@@ -50,11 +50,12 @@ class Replica:
         self.clock = BrokerClock()
         self.behind = 0
         """Records between what is applied and the end of the log, as of the last answer."""
+        self.offering = False
+        """Whether an offer to write a snapshot is on its way."""
         self._issuer = issuer
         self._numbers = count(1)
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._abandoned: dict[int, Callable[[Any], None]] = {}
-        self._offered_at: Micros | None = None
         self._reaching: list[tuple[int, int, asyncio.Future[None]]] = []
 
     def expect(self) -> tuple[int, asyncio.Future[Any]]:
@@ -63,11 +64,17 @@ class Replica:
         future = self._answers[number] = asyncio.get_running_loop().create_future()
         return number, future
 
-    def forget(self, number: int, undo: Callable[[Any], None] | None = None) -> None:
-        """Nobody waits for an answer any more. One that comes all the same goes to `undo`."""
-        future = self._answers.pop(number, None)
-        if undo is not None and future is not None and (future.cancelled() or not future.done()):
+    def forget(self, number: int) -> None:
+        """The answer has come, or nobody waits for it any more."""
+        self._answers.pop(number, None)
+
+    def abandon(self, number: int, undo: Callable[[Any], None]) -> None:
+        """Nobody will see an answer: it goes to `undo`, now or when it comes all the same."""
+        future = self._answers[number]
+        if not future.done() or future.cancelled():
             self._abandoned[number] = undo
+        elif future.exception() is None:
+            undo(future.result())
 
     def apply(self, record: Record) -> tuple[Command, Any]:
         """Applies the next record and hands its answer to who waits for it. Returns both.
@@ -99,13 +106,6 @@ class Replica:
             if not future.done():
                 future.set_result(None)
 
-    def offers(self, now: Micros) -> bool:
-        """Whether it is time to offer a snapshot: once in the time that a claim holds."""
-        if self._offered_at is not None and self._offered_at + CLAIM_TIME > now:
-            return False
-        self._offered_at = now
-        return True
-
     def fail(self, error: Exception) -> None:
         """Nothing will come any more: whoever waits gets the error."""
         for future in (*self._answers.values(), *(waiting for _, _, waiting in self._reaching)):
@@ -127,5 +127,3 @@ class Replica:
         undo = self._abandoned.pop(number, None)
         if undo is not None:
             undo(answer)
-
-

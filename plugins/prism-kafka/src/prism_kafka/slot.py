@@ -106,7 +106,7 @@ class KafkaSlot(Backend):
         """Takes what the tail has read."""
 
     @abstractmethod
-    async def _lose(self, partition: TopicPartition) -> int | None:
+    async def _lose(self, partition: TopicPartition) -> int:
         """Says where to go on in a partition whose next records are gone."""
 
     async def _read(self, tail: Tail) -> None:

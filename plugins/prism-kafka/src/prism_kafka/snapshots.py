@@ -54,10 +54,9 @@ async def remove(link: Link, topic: str, partition: int, before: int) -> None:
     async def call() -> None:
         request = DeleteRecordsRequest([(topic, [(partition, before)])], round(seconds * 1000))
         answer = await link.ask(topic, partition, request)
-        for _, partitions, *_ in answer.topics:
-            for _, _, code, *_ in partitions:
-                if code:
-                    raise for_code(code)(f"partition {partition} of {topic}")
+        for code in (code for _, partitions, *_ in answer.topics for _, _, code, *_ in partitions):
+            if code:
+                raise for_code(code)(f"partition {partition} of {topic}")
 
     await patiently(link, call)
 

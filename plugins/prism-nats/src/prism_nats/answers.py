@@ -41,7 +41,7 @@ def is_busy(outcome: object) -> bool:
 def outcome_of(reply: Reply | None, timeout: float) -> Outcome:
     """What became of a publish, or of another request whose answer says only whether it was carried out."""
     if reply is None:
-        return ReplyTimeout(f"no answer from JetStream for {timeout} s")
+        return ReplyTimeout(f"no answer from JetStream for {timeout:g} s")
     if protocol.status(reply[1]):
         return Rejected(protocol.status(reply[1]), "no JetStream stream answers now")
     answer = orjson.loads(reply[0])

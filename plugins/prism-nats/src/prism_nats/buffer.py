@@ -10,6 +10,7 @@ from prism.slots.messaging import Event, Interrupted, Received
 
 MAX_EVENTS: Final = 100_000
 MAX_BYTES: Final = 256 * 1024 * 1024
+_LOST: Final = "the connection to NATS was lost and is back"
 
 
 class Buffer:
@@ -23,10 +24,14 @@ class Buffer:
         self._events: list[Event] = []
         self._bytes = 0
         self._overflowing = False
+        self._lost = False
         self._reader: asyncio.Future[None] | None = None
 
     def put(self, event: Received) -> None:
         """Adds a publication, or drops it where there is no room."""
+        if self._lost:
+            self._lost = False
+            self.interrupt(_LOST)
         size = len(event.publication.payload)
         if len(self._events) >= MAX_EVENTS or self._bytes + size > MAX_BYTES:
             self._overflow()
@@ -35,6 +40,15 @@ class Buffer:
         self._bytes += size
         self._overflowing = False
         self._wake()
+
+    def connection_lost(self) -> None:
+        """From now on publications are missed: an Interrupted stands before the next one that comes in."""
+        self._lost = True
+
+    def connection_back(self) -> None:
+        """Nothing is missed any more; an Interrupted says so, also where one stands before what came in meanwhile."""
+        self._lost = False
+        self.interrupt(_LOST)
 
     def interrupt(self, reason: str) -> None:
         """Notes that publications may have been missed here."""

@@ -7,8 +7,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
-ServerUrl = Annotated[str, StringConstraints(pattern=r"^(nats|tls|ws|wss)://[^\s,]+$")]
-"""`nats://host:port`, or `tls://`, `ws://`, `wss://`."""
+ServerUrl = Annotated[str, StringConstraints(pattern=r"^(nats|tls)://[^\s,]+$")]
+"""`nats://host:port`, or `tls://host:port`: no connection without encryption."""
 
 
 class Storage(StrEnum):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from nats import errors as driver
 
-from prism_nats.config import NatsConfig, TlsConfig
+from prism_nats.config import NatsConfig
+from prism_nats.login import check_keys, explained, tls_context
 from prism_nats.wire import Wire
 
 Callback = Callable[[], Awaitable[None]]
@@ -21,19 +21,16 @@ async def connect(config: NatsConfig, on_lost: Callback, on_back: Callback) -> W
     """Connects to one of the servers.
 
     Raises:
-        nats.errors.Error, OSError: none can be reached, or we may not log in; the last server's error.
+        Misconfigured: a server doesn't let us in, and why.
+        nats.errors.Error, OSError: none can be reached; the last server's error.
     """
+    check_keys(config)
     wire = Wire()
-    last: list[Exception] = []
-
-    async def keep(error: Exception) -> None:
-        last.append(error)
-        del last[:-1]
-
+    wire.must_encrypt = config.tls is not None or any(url.startswith("tls://") for url in config.servers)
     options: dict[str, Any] = {
         "servers": list(config.servers),
         "name": "prism",
-        "error_cb": keep,
+        "error_cb": _ignore,
         "disconnected_cb": on_lost,
         "reconnected_cb": on_back,
         "connect_timeout": config.connect_timeout,
@@ -46,7 +43,7 @@ async def connect(config: NatsConfig, on_lost: Callback, on_back: Callback) -> W
         "nkeys_seed_str": config.nkey_seed and config.nkey_seed.get_secret_value(),
     }
     if config.tls is not None:
-        options["tls"] = _tls(config.tls)
+        options["tls"] = tls_context(config.tls)
         options["tls_hostname"] = config.tls.hostname
         options["tls_handshake_first"] = config.tls.handshake_first
     try:
@@ -54,20 +51,15 @@ async def connect(config: NatsConfig, on_lost: Callback, on_back: Callback) -> W
             await wire.connect(**options)
     except (driver.NoServersError, TimeoutError) as error:
         await wire.close()
-        raise (last[0] if last else error) from error
+        raise (explained(config, wire.failures) or error) from error
     except BaseException:
         await wire.close()
         raise
+    wire.failures.clear()
     wire.options["max_reconnect_attempts"] = config.reconnect.attempts
     wire.options["reconnect_time_wait"] = config.reconnect.wait
     return wire
 
 
-def _tls(config: TlsConfig) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=config.ca)
-    if config.cert is not None:
-        context.load_cert_chain(config.cert, config.key)
-    if not config.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+async def _ignore(_error: Exception) -> None:
+    """nats-py tells more errors than those of a connection, such as of clearing away a broken one."""

@@ -102,7 +102,9 @@ class Enqueueing:
             bases = [f"{subjects.mark}.{token(queue)}".encode() for queue in controls]
             headers = [_REFERENCE % (control.seq, base) for control, base in zip(controls.values(), bases, strict=True)]
             tails = f".b.{name}".encode()
-            outcomes = await self._streams.publish([base + tails for base in bases], headers, [b""] * len(bases))
+            outcomes = await self._streams.publish(
+                [base + tails for base in bases], headers, [b""] * len(bases), self._streams.patience
+            )
             todo = []
             for (queue, control), outcome in zip(controls.items(), outcomes, strict=True):
                 if isinstance(outcome, Ack):
@@ -111,7 +113,7 @@ class Enqueueing:
                 self._outcomes[queue] = errors.failure(outcome, "refer to a payload")
                 if is_changed(outcome):
                     self._controls.forget([queue])
-                if is_changed(outcome) or is_busy(outcome):
+                if is_changed(outcome) or is_busy(outcome) or isinstance(outcome, errors.ReplyTimeout):
                     todo.append(queue)
             if not todo:
                 break
@@ -203,16 +205,16 @@ class Enqueueing:
             sent.append((queue, control))
             subjects.append(base + b".m")
             headers.append(header)
-        return sent, await self._streams.publish(subjects, headers, [data] * len(sent))
+        return sent, await self._streams.publish(subjects, headers, [data] * len(sent), self._streams.patience)
 
     def _failed(self, queue: str, outcome: Rejected | errors.ReplyTimeout, full: list[str]) -> None:
         self._outcomes[queue] = errors.failure(outcome, "enqueue a message")
         if is_changed(outcome):
             self._controls.forget([queue])
             self._again.append(queue)
-        elif is_busy(outcome):
+        elif is_busy(outcome) or isinstance(outcome, errors.ReplyTimeout):
             self._again.append(queue)
-        elif isinstance(outcome, Rejected) and outcome.code == QUEUE_FULL and "per subject" in outcome.text:
+        elif outcome.code == QUEUE_FULL and "per subject" in outcome.text:
             full.append(queue)
 
     async def _repeated(self, repeats: list[tuple[str, Control, int]]) -> None:

@@ -4,6 +4,8 @@
     ReplyTimeout       no answer in time
     Rejected           JetStream refused a request; `code` is its number
     Denied             the server doesn't permit it
+    CertificateWanted  it ended the connection, and asks for a client certificate
+    Misconfigured      a server doesn't let us in, or an option can't be
     WrongStream        a stream of ours exists and isn't as it must be
 
 Failures to connect come from nats-py.
@@ -69,6 +71,14 @@ class Denied(Exception):
     """We lack the permission to publish or subscribe to one of our subjects."""
 
 
+class Misconfigured(Exception):
+    """The configuration can't work, or the servers don't accept it; the text says what to change."""
+
+
+class CertificateWanted(Exception):
+    """A server that asks for a client certificate ended the connection while we logged in."""
+
+
 class WrongStream(Exception):
     """A stream exists under our name and can't serve: it was made by somebody else or for another configuration."""
 
@@ -80,13 +90,11 @@ def classify(error: Exception) -> Code | None:
             return Code.UNAVAILABLE
         case ReplyTimeout():
             return Code.DEADLINE_EXCEEDED
-        case WrongStream() | Denied():
+        case WrongStream() | Denied() | Misconfigured():
             return Code.INVALID_CONFIG
         case Rejected():
             return _of_rejection(error)
-        case driver.AuthorizationError() | driver.InvalidUserCredentialsError() | driver.SecureConnRequiredError():
-            return Code.INVALID_CONFIG
-        case driver.SecureConnWantedError() | driver.BadSubjectError():
+        case driver.AuthorizationError() | driver.BadSubjectError():
             return Code.INVALID_CONFIG
         case driver.MaxPayloadError():
             return Code.LIMIT_EXCEEDED

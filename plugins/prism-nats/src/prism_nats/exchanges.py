@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from prism_nats import protocol
@@ -25,6 +26,10 @@ class Exchange:
 
     def take(self, index: bytes, data: bytes, headers: bytes | None) -> None:
         """Takes an answer to the question of that index."""
+        raise NotImplementedError
+
+    def deny(self, subject: bytes, error: Exception) -> None:
+        """Takes the server's word that nothing may be published to a subject; nothing where none of ours is it."""
         raise NotImplementedError
 
     def fail(self, error: Exception) -> None:
@@ -60,11 +65,17 @@ class Exchange:
 class OneEach(Exchange):
     """One answer to each question; None while there is none."""
 
-    __slots__ = ("replies",)
+    __slots__ = ("_subjects", "replies")
 
-    def __init__(self, questions: int) -> None:
+    def __init__(self, subjects: Sequence[bytes]) -> None:
         super().__init__()
-        self.replies: list[Reply | None] = [None] * questions
+        self._subjects = subjects
+        self.replies: list[Reply | None] = [None] * len(subjects)
+
+    def deny(self, subject: bytes, error: Exception) -> None:
+        """Gives up where one of the questions went to the subject."""
+        if subject in self._subjects:
+            self.fail(error)
 
     def take(self, index: bytes, data: bytes, headers: bytes | None) -> None:
         """Takes the answer to a question."""
@@ -78,11 +89,17 @@ class OneEach(Exchange):
 class SeveralEach(Exchange):
     """Several answers to each question, a status being the last."""
 
-    __slots__ = ("replies",)
+    __slots__ = ("_subjects", "replies")
 
-    def __init__(self, questions: int) -> None:
+    def __init__(self, subjects: Sequence[bytes]) -> None:
         super().__init__()
-        self.replies: list[list[Reply]] = [[] for _ in range(questions)]
+        self._subjects = subjects
+        self.replies: list[list[Reply]] = [[] for _ in subjects]
+
+    def deny(self, subject: bytes, error: Exception) -> None:
+        """Gives up where one of the questions went to the subject."""
+        if subject in self._subjects:
+            self.fail(error)
 
     def take(self, index: bytes, data: bytes, headers: bytes | None) -> None:
         """Takes one of the answers to a question."""
@@ -95,14 +112,34 @@ class SeveralEach(Exchange):
 class Unheard(Exchange):
     """Messages that are answered only where nobody listens, and an end that comes back to us."""
 
-    __slots__ = ("indexes",)
+    __slots__ = ("_indexes", "_prefix", "_subjects", "denied", "end", "indexes")
 
     END = b"end"
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: bytes, subjects: Sequence[bytes]) -> None:
         super().__init__()
         self.asked = 1
         self.indexes: set[int] = set()
+        self.denied: dict[int, Exception] = {}
+        """Those that the server doesn't permit."""
+        self.end = b""
+        """The subject of the end."""
+        self._prefix = prefix
+        self._subjects = subjects
+        self._indexes: dict[bytes, list[int]] | None = None
+
+    def deny(self, subject: bytes, error: Exception) -> None:
+        """Notes which messages aren't permitted; without an end, all is given up."""
+        if subject == self.end:
+            self.fail(error)
+        if not subject.startswith(self._prefix):
+            return
+        if self._indexes is None:
+            self._indexes = {}
+            for i, each in enumerate(self._subjects):
+                self._indexes.setdefault(each, []).append(i)
+        for i in self._indexes.get(subject[len(self._prefix) :], ()):
+            self.denied[i] = error
 
     def take(self, index: bytes, data: bytes, headers: bytes | None) -> None:
         """Takes the server's word on one message, or the end."""

@@ -7,8 +7,9 @@ exchange and the exchange's number. So an answer costs two look-ups, and an exch
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Final
@@ -30,6 +31,7 @@ PIECE_BYTES: Final = 1024 * 1024
 """Bytes written at a time."""
 _KNOWN_INDEXES: Final = 32_768
 """Indexes whose text is kept."""
+_DENIED: Final = re.compile(r'Permissions Violation for (Subscription|Publish) to "([^"]*)"').match
 _CLOSING: Final = 2.0
 """Seconds that closing may take."""
 
@@ -40,19 +42,27 @@ class Link:
     def __init__(self, config: NatsConfig) -> None:
         self.config = config
         self.on_back: set[Callable[[], None]] = set()
-        """Called when the connection is back after it was lost."""
+        """Called when the connection is back after it was lost, and all subscriptions with it."""
+        self.on_lost: set[Callable[[], None]] = set()
+        """Called when the connection is lost."""
         self._wire: Wire | None = None
         self._inbox = f"_INBOX.{secrets.token_hex(11)}".encode()
         self._exchanges: dict[bytes, Exchange] = {}
         self._numbers = count()
         self._known_indexes: list[bytes] = []
+        self._denied_subscriptions: dict[str, Denied] = {}
 
     async def open(self) -> None:
         """Connects; see `connecting.connect` for what it raises."""
         self._wire = await connect(self.config, self._lost, self._back)
         self._wire.on_denial = self._denied
-        await self.listen(f"{self._inbox.decode()}.>", self._answer)
-        await self.barrier()
+        answers = f"{self._inbox.decode()}.>"
+        await self.listen(answers, self._answer)
+        try:
+            await self.barrier()
+        except ReplyTimeout:
+            self.check_listening([answers])  # then the answers can't come
+            raise
 
     async def close(self) -> None:
         """Ends the connection. Harmless when repeated."""
@@ -90,17 +100,28 @@ class Link:
         return self.wire.max_payload
 
     async def ask(
-        self, subjects: Sequence[bytes], headers: Sequence[bytes], bodies: Sequence[bytes], window: int = WINDOW
+        self,
+        subjects: Sequence[bytes],
+        headers: Sequence[bytes],
+        bodies: Sequence[bytes],
+        window: int = WINDOW,
+        patience: float | None = None,
     ) -> list[Reply | None]:
         """Sends questions and takes one answer to each; None where none came in time.
 
-        `headers` and `bodies` have an item for each subject; an empty header block is none.
+        Args:
+            subjects: where the questions go.
+            headers: a block for each; an empty one is none.
+            bodies: one for each.
+            window: how many questions are open at a time.
+            patience: seconds without any answer until the rest is given up; None is the configuration's `timeout`.
 
         Raises:
             ConnectionLost: some questions may have been taken.
         """
         total = len(subjects)
-        exchange = OneEach(total)
+        seconds = self.config.timeout if patience is None else patience
+        exchange = OneEach(subjects)
         with self._exchange(exchange) as name:
             start = 0
             while start < total:
@@ -116,20 +137,22 @@ class Link:
                     start += 1
                 await self._send(pieces)
                 exchange.asked = start
-                if not await exchange.wait(max(0, window - PIECE) if start < total else 0, self.config.timeout):
+                if not await exchange.wait(max(0, window - PIECE) if start < total else 0, seconds):
                     break
         return exchange.replies
 
     async def collect(
-        self, subjects: Sequence[bytes], bodies: Sequence[bytes], window: int = PIECE
+        self, subjects: Sequence[bytes], bodies: Sequence[bytes], patience: float, window: int = PIECE
     ) -> list[list[Reply]]:
         """Sends questions and takes several answers to each, the last of which is a status.
+
+        `patience` is how many seconds may pass without any answer.
 
         Raises:
             ConnectionLost, ReplyTimeout: not all have been answered.
         """
         total = len(subjects)
-        exchange = SeveralEach(total)
+        exchange = SeveralEach(subjects)
         piece = max(1, window // 2)
         with self._exchange(exchange) as name:
             for start in range(0, total, piece):
@@ -138,23 +161,23 @@ class Link:
                     [protocol.pub(subjects[i], self._reply(i, name), bodies[i]) for i in range(start, end)]
                 )
                 exchange.asked = end
-                if not await exchange.wait(piece if end < total else 0, self.config.timeout):
-                    raise self._timeout()
+                if not await exchange.wait(piece if end < total else 0, patience):
+                    raise self._timeout(patience)
         return exchange.replies
 
-    async def request(self, subject: str, body: bytes, headers: bytes = b"") -> Reply:
+    async def request(self, subject: str, body: bytes, headers: bytes = b"", patience: float | None = None) -> Reply:
         """Asks one question.
 
         Raises:
             ConnectionLost, ReplyTimeout: there is no answer.
         """
-        (reply,) = await self.ask([subject.encode()], [headers], [body])
+        (reply,) = await self.ask([subject.encode()], [headers], [body], patience=patience)
         if reply is None:
-            raise self._timeout()
+            raise self._timeout(patience or self.config.timeout)
         return reply
 
-    async def deliver(self, prefix: bytes, subjects: Sequence[bytes], headers: bytes, payload: bytes) -> set[int]:
-        """Publishes one payload to many subjects that begin alike; returns the indexes of those nobody listens to.
+    async def deliver(self, prefix: bytes, subjects: Sequence[bytes], headers: bytes, payload: bytes) -> Unheard:
+        """Publishes one payload to many subjects that begin alike; says which nobody hears, or aren't permitted.
 
         The server answers a message without a listener before it takes the next line of this connection. So a
         message to ourselves after the last one comes back when all such answers have.
@@ -162,17 +185,18 @@ class Link:
         Raises:
             ConnectionLost, ReplyTimeout: the server may have some of the messages and not others.
         """
-        exchange = Unheard()
+        exchange = Unheard(prefix, subjects)
         step = max(1, min(4_096, PIECE_BYTES // (len(headers) + len(payload) + 1)))
         with self._exchange(exchange) as name:
             same = protocol.SameToMany(prefix, name, headers, payload)
             for start in range(0, len(subjects), step):
                 end = min(start + step, len(subjects))
                 await self._send([same.lines(subjects[start:end], self._indexes(start, end))])
-            await self._send([protocol.pub(b"%b.%b.%b" % (self._inbox, Unheard.END, name), b"", b"")])
+            exchange.end = b"%b.%b.%b" % (self._inbox, Unheard.END, name)
+            await self._send([protocol.pub(exchange.end, b"", b"")])
             if not await exchange.wait(0, self.config.timeout):
-                raise self._timeout()
-        return exchange.indexes
+                raise self._timeout(self.config.timeout)
+        return exchange
 
     async def barrier(self) -> None:
         """Returns when the server has taken everything sent so far, subscriptions included."""
@@ -181,7 +205,19 @@ class Link:
 
     async def listen(self, subject: str, sink: Sink) -> int:
         """Subscribes, and returns the subscription's id; await `barrier` before relying on it."""
+        self._denied_subscriptions.pop(subject, None)
         return await self.wire.listen(subject, sink)
+
+    def check_listening(self, subjects: Iterable[str]) -> None:
+        """To be called after `barrier`.
+
+        Raises:
+            Denied: one of the subjects may not be listened to.
+        """
+        for subject in subjects:
+            denied = self._denied_subscriptions.pop(subject, None)
+            if denied is not None:
+                raise denied
 
     async def leave(self, sid: int) -> None:
         """Ends a subscription."""
@@ -229,15 +265,29 @@ class Link:
             exchange.fail(error)
 
     def _denied(self, text: str) -> None:
-        """Fails all that is under way: the server doesn't say which of it wasn't permitted."""
-        self._give_up(Denied(text))
+        """Tells whoever wanted what isn't permitted; all that is under way, where the server doesn't say what."""
+        needs = (
+            f"publish and subscribe on {self.config.subject_prefix}.> and _INBOX.>, for durability publish on $JS.API.>"
+        )
+        error = Denied(f"{text}; the user needs {needs}")
+        found = _DENIED(text)
+        if found is None:
+            self._give_up(error)
+        elif found[1] == "Subscription":
+            if len(self._denied_subscriptions) < _KNOWN_INDEXES:
+                self._denied_subscriptions[found[2]] = error
+        else:
+            for exchange in self._exchanges.values():
+                exchange.deny(found[2].encode(), error)
 
     async def _lost(self) -> None:
         self._give_up(ConnectionLost("the connection to NATS was lost"))
+        for callback in tuple(self.on_lost):
+            callback()
 
     async def _back(self) -> None:
         for callback in tuple(self.on_back):
             callback()
 
-    def _timeout(self) -> ReplyTimeout:
-        return ReplyTimeout(f"no answer from NATS for {self.config.timeout} s")
+    def _timeout(self, seconds: float) -> ReplyTimeout:
+        return ReplyTimeout(f"no answer from NATS for {seconds:g} s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 
 from prism.model.errors import LimitExceeded
@@ -43,8 +44,14 @@ class NatsMessaging(MessagingBackend):
         self._subscriptions: set[NatsSubscription] = set()
 
     async def open(self) -> None:
-        """Connects."""
+        """Connects, and tries what a proxy needs, so that permissions that are too narrow surface here."""
         self._borrowed = await shared.borrow(self._config)
+        async with await self.subscribe() as subscription:
+            trial = Topic(TopicKind.INBOX, f"trial of {secrets.token_hex(8)}")
+            await subscription.add([trial])
+            (outcome,) = await self.publish(Publication(b""), [trial])
+            if isinstance(outcome, Failure):
+                raise outcome.error.__cause__ or outcome.error
 
     async def close(self) -> None:
         """Closes the slot's subscriptions and lets the connection go."""
@@ -79,10 +86,12 @@ class NatsMessaging(MessagingBackend):
         headers = protocol.pack_headers(publication.headers)
         if len(headers) + size <= limit:
             subjects = self._subjects.topics([(topic.kind, topic.name) for topic in topics])
-            unheard = await link.deliver(self._subjects.topic_prefix, subjects, headers, publication.payload)
+            result = await link.deliver(self._subjects.topic_prefix, subjects, headers, publication.payload)
             outcomes: list[PublishOutcome] = [_SENT] * len(topics)
-            for i in unheard:
+            for i in result.indexes:
                 outcomes[i] = _UNHEARD
+            for i, error in result.denied.items():
+                outcomes[i] = errors.failure(error, "publish")
             return outcomes
         return [await self._publish_large(link, publication, topic, len(headers)) for topic in topics]
 
@@ -107,6 +116,9 @@ class NatsMessaging(MessagingBackend):
             return Failure(LimitExceeded(text))
         subject = self._subjects.topics([(topic.kind, topic.name)])
         for block, payload in parts.split(publication, link.max_payload):
-            if await link.deliver(self._subjects.topic_prefix, subject, block, payload):
+            result = await link.deliver(self._subjects.topic_prefix, subject, block, payload)
+            if result.denied:
+                return errors.failure(result.denied[0], "publish")
+            if result.indexes:
                 return _UNHEARD
         return _SENT

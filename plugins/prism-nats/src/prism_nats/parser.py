@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from nats.errors import ProtocolError
 from nats.protocol.parser import Parser
 
 if TYPE_CHECKING:
     from prism_nats.wire import Wire
 
-
 # The server's word that nobody listens comes in runs of thousands where a multicast goes to topics without listeners.
 _TAIL = rb" \d+ \d+\r\nNATS/1\.0 503\r\n(?:Nats-Subject: [^\r]*\r\n)?\r\n\r\n"
 _UNHEARD = re.compile(rb"HMSG (\S+) (\d+)" + _TAIL)
 _UNHEARD_RUN = re.compile(rb"(?:HMSG \S+ \d+" + _TAIL + rb")+")
+_DENIED = b"-ERR 'Permissions Violation"
 _NOBODY = b"NATS/1.0 503\r\n\r\n"
 
 
@@ -30,6 +31,8 @@ class FastParser(Parser):
         super().reset()
         self._wanted = 0
         """Bytes that the first message in the buffer needs to be complete."""
+        self._connection = getattr(self, "_connection", 0) + 1
+        """Changes when nats-py gives a connection up: what is left of its bytes is nothing for the next one."""
 
     async def parse(self, data: bytes = b"") -> None:
         """Takes what was read next."""
@@ -40,8 +43,22 @@ class FastParser(Parser):
             data = bytes(self.buf)
             self.buf.clear()
         self._wanted = 0
-        sinks = self._wire.sinks
-        start, length = 0, len(data)
+        start, length, connection = 0, len(data), self._connection
+        while start < length:
+            if data.startswith((b"MSG ", b"HMSG"), start):
+                end = await self._take_messages(data, start)
+            else:
+                end = await self._take_other(data, start)
+            if connection != self._connection:
+                return
+            if end == start:  # the rest is still to come
+                self.buf += data[start:]
+                return
+            start = end
+
+    async def _take_messages(self, data: bytes, start: int) -> int:
+        """Hands over the complete messages that follow each other; where the last one ends."""
+        sinks, length = self._wire.sinks, len(data)
         while start < length:
             word = data[start : start + 4]
             if word == b"MSG ":
@@ -49,13 +66,8 @@ class FastParser(Parser):
             elif word == b"HMSG":
                 run = _UNHEARD_RUN.match(data, start)
                 if run is not None:
+                    await self._take_unheard(run[0])
                     start = run.end()
-                    for subject, sid in _UNHEARD.findall(run[0]):
-                        sink = sinks.get(int(sid))
-                        if sink is not None:
-                            sink(subject, b"", _NOBODY)
-                        else:
-                            await self._wire.hand_over(int(sid), subject, b"", b"", _NOBODY)
                     continue
                 short = 1
             else:
@@ -81,19 +93,27 @@ class FastParser(Parser):
                 reply = arguments[3] if len(arguments) > 4 + short else b""
                 await self._wire.hand_over(int(arguments[2]), arguments[1], reply, payload, headers)
             start = end + 2
-        if start == length:
-            return
-        self.buf += data[start:]
-        if not self._wanted and word not in {b"MSG ", b"HMSG"}:
-            await self._parse_other()
+        return start
 
-    async def _parse_other(self) -> None:
-        """Lets nats-py parse a control line, and what stands behind it after that by ourselves."""
-        end = self.buf.find(b"\r\n")
+    async def _take_unheard(self, run: bytes) -> None:
+        for subject, sid in _UNHEARD.findall(run):
+            sink = self._wire.sinks.get(int(sid))
+            if sink is not None:
+                sink(subject, b"", _NOBODY)
+            else:
+                await self._wire.hand_over(int(sid), subject, b"", b"", _NOBODY)
+
+    async def _take_other(self, data: bytes, start: int) -> int:
+        """Lets nats-py parse one control line; where it ends, or `start` while it isn't complete."""
+        end = data.find(b"\r\n", start)
         if end < 0:
-            return
-        rest = bytes(self.buf[end + 2 :])
-        del self.buf[end + 2 :]
+            return start
+        if data.startswith(_DENIED, start):  # nats-py would write all of it in small letters, the subject too
+            self._wire.refused(data[start + len(b"-ERR '") : end].decode(errors="replace").rstrip("'"))
+            return end + 2
+        self.buf += data[start : end + 2]
         await super().parse()
-        if rest:
-            await self.parse(rest)
+        if self.buf:
+            self.buf.clear()
+            raise ProtocolError
+        return end + 2

@@ -29,6 +29,7 @@ class NatsSubscription(Subscription):
         self._buffer = Buffer()
         open_ones.add(self)
         link.on_back.add(self._reconnected)
+        link.on_lost.add(self._disconnected)
 
     async def add(self, topics: Sequence[Topic]) -> None:
         """Listens to more topics. Raises InternalError on a closed subscription."""
@@ -42,6 +43,7 @@ class NatsSubscription(Subscription):
                     self._ids[topic] = await self._link.listen(subject, self._sink(topic))
                     added.append(topic)
             await self._link.barrier()
+            self._link.check_listening(self._subjects.topic(topic.kind, topic.name) for topic in added)
         except BaseException:
             await self._leave(added)
             raise
@@ -67,6 +69,7 @@ class NatsSubscription(Subscription):
         self._buffer.close()
         self._open_ones.discard(self)
         self._link.on_back.discard(self._reconnected)
+        self._link.on_lost.discard(self._disconnected)
         with suppress(ConnectionLost, ReplyTimeout):  # without a connection there is nothing to end
             await self.remove(list(self._ids))
 
@@ -95,4 +98,8 @@ class NatsSubscription(Subscription):
 
     def _reconnected(self) -> None:
         if self._ids:
-            self._buffer.interrupt("the connection to NATS was lost and is back")
+            self._buffer.connection_back()
+
+    def _disconnected(self) -> None:
+        if self._ids:
+            self._buffer.connection_lost()

@@ -16,7 +16,7 @@ Outcome = TypeVar("Outcome")
 async def in_chunks(
     items: Sequence[Item],
     size: int,
-    act: Callable[[Sequence[Item]], Awaitable[Sequence[Outcome | Failure]]],
+    act: Callable[[Sequence[Item]], Awaitable[Sequence[Outcome]]],
     action: str,
 ) -> list[Outcome | Failure]:
     """The outcomes of all items, chunk after chunk. Of a chunk that fails, each item's outcome is a Failure.

@@ -54,6 +54,9 @@ class PostgresConfig(BaseModel):
     auto_migrate: bool = False
     """Whether tables and indexes are made and brought up to date at start-up, rather than by `prism migrate`."""
 
+    audit_days: int | None = Field(default=None, ge=1, le=36_500)
+    """Days that the audit is kept at least, with `needs: audit`; then it goes by whole months. None is for ever."""
+
     pool_min: int = Field(default=0, ge=0, le=1000)
     """Connections kept open when nothing happens."""
     pool_size: int = Field(default=10, ge=1, le=1000)

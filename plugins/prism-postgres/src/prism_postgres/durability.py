@@ -26,7 +26,7 @@ from prism_postgres.migrations import Module
 from prism_postgres.plugin import DURABILITY
 from prism_postgres.pool import Row
 from prism_postgres.slot import PostgresSlot
-from prism_postgres.sweeping import Sweeper
+from prism_postgres.sweeping import REAPED, QueueSweep, Repeated
 
 WINDOW: Final[Micros] = 125 * SECOND
 """How long a message id is known at least after the message has left its queues."""
@@ -36,8 +36,8 @@ DEQUEUES: Final = 1_000
 """Queues that one statement takes from."""
 SETTLES: Final = 5_000
 """Leases that one statement settles."""
-REAPED: Final = 10_000
-"""Entries of removed queues that one transaction removes."""
+SWEEPS: Final = 5.0
+"""Seconds from one sweep to the next, give or take a fifth."""
 
 _CREATE: Final = "SELECT __schema__.create_queues($1, $2, $3)"
 _MARK: Final = "SELECT __schema__.queue_mark() AS mark"
@@ -71,13 +71,14 @@ class PostgresDurability(PostgresSlot, DurabilityBackend):
 
     def __init__(self, config: Any, context: Any) -> None:
         super().__init__(config, context)
-        self._sweeper: Sweeper | None = None
+        self._sweeper: Repeated | None = None
 
     async def open(self) -> None:
         """Connects, checks the tables, and starts sweeping."""
         await super().open()
         if self._sweeper is None:
-            self._sweeper = Sweeper(self._database, self._config.db_schema, WINDOW)
+            sweep = QueueSweep(self._database, self._config.db_schema, WINDOW)
+            self._sweeper = Repeated("queues", sweep, SWEEPS)
 
     async def close(self) -> None:
         """Ends the sweep and gives the database back."""
@@ -117,7 +118,7 @@ class PostgresDurability(PostgresSlot, DurabilityBackend):
             waste = rows[0]["waste"]
 
     async def enqueue(self, message: Message, queues: Sequence[str], ttl: Micros | None = None) -> list[EnqueueOutcome]:
-        """Appends one message to many queues, 10,000 in a transaction. Its content crosses the network once for each."""
+        """Appends one message to many queues, 10,000 in a transaction that its content goes to once."""
         if ttl is not None and ttl <= 0:
             raise InvalidArgument.at("ttl", f"{ttl} microseconds is not more than 0; leave it out for the policy's")
         for field, text in (("id", message.id), ("content_type", message.content_type), ("sender", message.sender)):

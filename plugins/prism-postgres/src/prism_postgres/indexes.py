@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -75,21 +75,23 @@ def columns_of(field: FieldIndex) -> tuple[str, ...]:
             return ("text",)
 
 
-def wanted(configured: Iterable[Index], declared: Iterable[IndexedField]) -> tuple[FieldIndex, ...]:
-    """The indexes to have, each once.
+def wanted(
+    configured: Iterable[Index], declared: Iterable[IndexedField], kinds: Mapping[Keys, str]
+) -> tuple[FieldIndex, ...]:
+    """The indexes to have, each once. `kinds` are the schema's types of all fields.
 
     Raises InvalidConfig for a path that isn't one, and for a field of the record itself.
     """
-    kinds = {field.keys: field.kind for field in declared}
     found: dict[tuple[Keys, IndexType], FieldIndex] = {}
     for entry in configured:
         keys = () if entry.field == "*" else _keys(entry.field)
         kind = kinds.get(keys, "")
         index_type = entry.type or _suited(kind)
         found[keys, index_type] = FieldIndex(keys, index_type, kind)
-    for keys, kind in kinds.items():
-        if not any(known == keys for known, _ in found):
-            found[keys, _suited(kind)] = FieldIndex(keys, _suited(kind), kind)
+    named = {keys for keys, _ in found}
+    for field in declared:
+        if field.keys not in named:
+            found[field.keys, _suited(field.kind)] = FieldIndex(field.keys, _suited(field.kind), field.kind)
     return tuple(found.values())
 
 

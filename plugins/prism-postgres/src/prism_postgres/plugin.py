@@ -18,6 +18,7 @@ REGISTRY = SlotSpec(
             Capability.LOW_LATENCY,
             Capability.DURABLE,
             Capability.STRONG_CONSISTENCY,
+            Capability.AUDIT,
         }
     ),
     summary="Identities in PostgreSQL, filtered by SQL, with indexes of every kind.",

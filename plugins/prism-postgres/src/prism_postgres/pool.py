@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -65,10 +65,13 @@ class Database:
         except (TimeoutError, *LOST):
             pool.terminate()
 
-    async def connect(self) -> Connection:
-        """A connection of one's own, to LISTEN on or to build indexes; close it when done. Raises NoConnection."""
+    async def connect(self, kind: type | None = None) -> Connection:
+        """A connection of one's own, to LISTEN on or to build indexes; close it when done. Raises NoConnection.
+
+        `kind` is a subclass of asyncpg's Connection.
+        """
         try:
-            return await self._connect()
+            return await self._connect(**({} if kind is None else {"connection_class": kind}))
         except Exception as error:
             raise _no_connection(error) from error
 
@@ -140,12 +143,15 @@ class Database:
 
         return await self.run(whole, harmless=harmless)
 
-    async def _connect(self, *_arguments: Any, **_options: Any) -> Connection:
+    async def _connect(
+        self, *_arguments: Any, connection_class: type = asyncpg.Connection, **_options: Any
+    ) -> Connection:
         """Connects, for the pool or for ourselves. What the pool passes on are its defaults."""
         config = self.config
         options: dict[str, Any] = {
             "timeout": config.connect_timeout,
             "command_timeout": config.statement_timeout + _SLACK,
+            "connection_class": connection_class,
         }
         if config.tls:
             options["ssl"] = tls_context(config)
@@ -164,10 +170,9 @@ class Database:
         return await asyncpg.connect(config.url, **options)
 
     async def _release(self, pool: Any, connection: Connection) -> None:
-        try:
+        """Gives a connection back. The pool ends one that doesn't answer, and says so after the call's own error."""
+        with suppress(TimeoutError, *LOST):
             await pool.release(connection)
-        except LOST:
-            connection.terminate()
 
 
 def hosts(config: PostgresConfig) -> Sequence[str]:
@@ -235,7 +240,7 @@ async def _leave(key: _Key, lent: _Lent) -> None:
 
 def _key(config: PostgresConfig) -> _Key:
     """What concerns connections: slots that differ in the rest share them."""
-    plain = config.model_copy(update={"db_schema": "prism", "indexes": (), "auto_migrate": False})
+    plain = config.model_copy(update={"db_schema": "prism", "indexes": (), "auto_migrate": False, "audit_days": None})
     return asyncio.get_running_loop(), plain
 
 
@@ -245,7 +250,13 @@ async def _keep_session(connection: Connection) -> None:
 
 
 def _is_lost(connection: Connection, error: BaseException) -> bool:
-    """Whether an error is the connection's end. An InterfaceError may also be a mistake of ours."""
+    """Whether an error is the connection's end. An InterfaceError may also be a mistake of ours.
+
+    An InternalClientError is a connection that broke while a statement was prepared, and whose end asyncpg hasn't
+    noticed: it must not be used again.
+    """
+    if isinstance(error, asyncpg.InternalClientError):
+        connection.terminate()
     if isinstance(error, asyncpg.InterfaceError):
         return bool(connection.is_closed())
     return True

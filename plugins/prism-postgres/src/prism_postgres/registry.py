@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
 from prism.filters.ast import Node, Support
+from prism.model.actor import current_actor
+from prism.model.audit import AuditEntry, AuditQuery
 from prism.model.errors import PrismError
 from prism.model.identity import Registration
 from prism.slots.context import Failure
+from prism.slots.optional import Auditable, Explains
 from prism.slots.registry import (
     DeleteOutcome,
     Fence,
@@ -24,13 +28,16 @@ from prism.slots.registry import (
     Write,
 )
 
+from prism_postgres import auditing, indexing
 from prism_postgres.errors import failure
 from prism_postgres.indexes import Indexed, wanted
 from prism_postgres.migrations import Module
+from prism_postgres.ordering import position
 from prism_postgres.plugin import REGISTRY
+from prism_postgres.pool import Database
 from prism_postgres.predicates import support
-from prism_postgres.scanning import FROM, FULL, LIVE, Scan, Where, select_count
-from prism_postgres.slot import PostgresSlot
+from prism_postgres.scanning import FROM, FULL, LIVE, Scan, Where, select, select_count
+from prism_postgres.slot import PostgresSlot, logger, namespace_number
 from prism_postgres.writing import (
     ROWS,
     Item,
@@ -45,9 +52,9 @@ from prism_postgres.writing import (
 
 TABLES: Final = Module("registry", 1)
 
-_SET: Final = "SELECT * FROM __schema__.set_registrations($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-_DELETE: Final = "SELECT * FROM __schema__.delete_registrations($1, $2, $3)"
-_POP: Final = "SELECT * FROM __schema__.pop_expired($1, $2)"
+_SET: Final = "SELECT * FROM __schema__.set_registrations($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+_DELETE: Final = "SELECT * FROM __schema__.delete_registrations($1, $2, $3, $4)"
+_POP: Final = "SELECT * FROM __schema__.pop_expired($1, $2, $3)"
 _GET: Final = f"""
     SELECT i.place, {FULL}
     FROM unnest($2::text[]) WITH ORDINALITY AS i (identity, place) JOIN {FROM}
@@ -68,9 +75,11 @@ _LEASES: Final = f"""
     WHERE l.namespace = $1 AND l.identity = ANY($2) AND {LIVE}
 """  # noqa: S608
 _RENEW_ATTEMPTS: Final = 3
+_MAINTENANCE: Final = 3600.0
+"""Seconds between looks at the audit's partitions."""
 
 
-class PostgresRegistry(PostgresSlot, RegistryBackend):
+class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
     """Registrations in PostgreSQL.
 
     A lot of a batch is one transaction; a lot that fails fails alone, and where all do, the call raises. A read sees
@@ -78,12 +87,23 @@ class PostgresRegistry(PostgresSlot, RegistryBackend):
     """
 
     spec = REGISTRY
-    modules = (TABLES,)
+    modules = (TABLES, auditing.TABLES)
 
     def __init__(self, config: Any, context: Any) -> None:
         super().__init__(config, context)
-        self._indexes = wanted(config.indexes, context.indexes)
+        self._indexes = wanted(config.indexes, context.indexes, context.kinds)
         self._indexed = Indexed.of(self._indexes)
+        self._next_maintenance = 0.0
+
+    async def open(self) -> None:
+        """Connects and checks; makes tables and indexes that are missing, with `auto_migrate`."""
+        await super().open()
+        database, schema = self._database, self._config.db_schema
+        if self._config.auto_migrate:
+            await indexing.build(database, schema, self._number, self._indexes)
+        if self._context.audit:
+            await auditing.keep(database, schema, self._number, self._config.audit_days)
+            await self._maintain_audit()
 
     async def set(self, writes: Sequence[Write]) -> list[SetOutcome]:
         """Stores registrations, up to 2,500 or 4 MiB of metadata in one statement."""
@@ -101,7 +121,7 @@ class PostgresRegistry(PostgresSlot, RegistryBackend):
 
         async def store(lot: list[int]) -> list[Any]:
             columns = write_columns([writes[i] for i in lot], [documents[i] for i in lot])
-            return await self._database.fetch(self._sql(_SET), self._number, limit, *columns)
+            return await self._database.fetch(self._sql(_SET), self._number, limit, self._actor, *columns)
 
         lots = list(rounds(writes, good, sizes))
         await self._in_lots(lots, writes, outcomes, store, set_outcome, "store the registration")
@@ -144,7 +164,9 @@ class PostgresRegistry(PostgresSlot, RegistryBackend):
         async def remove(lot: list[int]) -> list[Any]:
             identities = [fences[i].identity for i in lot]
             registration_ids = [fences[i].registration_id for i in lot]
-            return await self._database.fetch(self._sql(_DELETE), self._number, identities, registration_ids)
+            return await self._database.fetch(
+                self._sql(_DELETE), self._number, self._actor, identities, registration_ids
+            )
 
         known = [i for i, fence in enumerate(fences) if not is_unknown(fence.identity)]
         lots = list(rounds(fences, known))
@@ -173,14 +195,72 @@ class PostgresRegistry(PostgresSlot, RegistryBackend):
 
     async def pop_expired(self, limit: int) -> list[Registration]:
         """Removes expired registrations, 2,500 in one statement, and returns them."""
+        if self._context.audit and time.monotonic() >= self._next_maintenance:
+            await self._maintain_audit()
         popped: list[Registration] = []
         while len(popped) < limit:
             asked = min(ROWS, limit - len(popped))
-            rows = await self._database.fetch(self._sql(_POP), self._number, asked)
+            rows = await self._database.fetch(self._sql(_POP), self._number, self._actor, asked)
             popped += [Registration(*tuple(row)) for row in rows]
             if len(rows) < asked:
                 break
         return popped
+
+    async def record(self, entries: Sequence[AuditEntry]) -> None:
+        """Appends entries to the audit."""
+        if self._context.audit:
+            await auditing.record(self._database, self._config.db_schema, self._number, entries)
+
+    async def audit(self, query: AuditQuery) -> list[AuditEntry]:
+        """The entries of this namespace, the latest first."""
+        return await auditing.read(self._database, self._config.db_schema, self._number, query)
+
+    async def explain(self, query: Query) -> str:
+        """PostgreSQL's plan of the first chunk of a scan, for the very values of the query."""
+        start = None if query.after is None else position(query.sort, query.after)
+        statement = select(self._where, query, start, min(query.page_size, query.limit or query.page_size))
+        rows = await self._database.fetch("EXPLAIN " + statement.sql, *statement.values, harmless=True)
+        return "\n".join(row[0] for row in rows)
+
+    async def _pending_more(self, database: Database, *, prune: bool, bare: bool) -> list[str]:
+        schema = self._config.db_schema
+        if bare:
+            return [f"index: {index.title}" for index in indexing.tables_of(self._indexes)]
+        number = await namespace_number(database, schema, self._context.namespace)
+        state = await indexing.look(database, schema, number, self._indexes)
+        lines = [f"index: {index.title}" for index in state.missing]
+        lines += [f"being made: {name}" for name in state.building]
+        if prune:
+            lines += [f"drop: index {name}" for name in (*state.unwanted, *state.broken)]
+        return lines + [f"drop: {name}, kept no longer" for name in await auditing.pending(database, schema)]
+
+    async def _migrate_more(self, database: Database, number: int, *, prune: bool) -> list[str]:
+        schema = self._config.db_schema
+        lines = [f"index: {title}" for title in await indexing.build(database, schema, number, self._indexes)]
+        if prune:
+            dropped = await indexing.prune(database, schema, number, self._indexes)
+            lines += [f"drop: index {name}" for name in dropped]
+        if self._context.audit:
+            await auditing.keep(database, schema, number, self._config.audit_days)
+            made, outlived = await auditing.maintain(database, schema)
+            lines += [f"audit: partition {name}" for name in made]
+            lines += [f"drop: {name}, kept no longer" for name in outlived]
+        return lines
+
+    async def _maintain_audit(self) -> None:
+        """Makes partitions ahead of time. Where we may not, entries go to the default one: nothing waits for it."""
+        self._next_maintenance = time.monotonic() + _MAINTENANCE
+        try:
+            await auditing.maintain(self._database, self._config.db_schema)
+        except Exception as error:
+            if self.classify(error) is None:
+                raise
+            logger.warning("the audit of schema %r was not maintained: %s", self._config.db_schema, error)
+
+    @property
+    def _actor(self) -> str | None:
+        """Who a change is recorded for, None where nothing is audited."""
+        return current_actor().replace("\0", "") if self._context.audit else None
 
     @property
     def _where(self) -> Where:
@@ -189,7 +269,8 @@ class PostgresRegistry(PostgresSlot, RegistryBackend):
     async def _renew(self, renewals: Sequence[Renewal]) -> list[tuple[int, RenewOutcome]]:
         """Outcomes with the places of their renewals, from 1."""
         found: dict[int, RenewOutcome] = {}
-        left = list(range(1, len(renewals) + 1))
+        # Whoever locks several leases does so in the order of identities.
+        left = sorted(range(1, len(renewals) + 1), key=lambda place: renewals[place - 1].identity)
         for _ in range(_RENEW_ATTEMPTS):
             chosen = [renewals[place - 1] for place in left]
             rows = await self._database.fetch(

@@ -18,7 +18,7 @@ from prism.slots.registry import Projection, Query, RecordPage, ScanPage, Target
 from prism_postgres.indexes import Indexed
 from prism_postgres.migrations import in_schema
 from prism_postgres.ordering import beyond, order, order_by, position
-from prism_postgres.pool import Database
+from prism_postgres.pool import Database, Row
 from prism_postgres.predicates import condition
 from prism_postgres.statement import Parameters
 
@@ -36,6 +36,14 @@ FULL: Final = (
 )
 NOW: Final = "(SELECT __schema__.now_micros()) AS now"
 TARGETS: Final = "r.identity, r.registration_id, r.address, l.expires_at"
+
+_STILL_LIVE: Final = f"""
+    SELECT l.identity FROM __schema__.leases l WHERE l.namespace = $1 AND l.identity = ANY($2) AND {LIVE}
+"""  # noqa: S608 - our own condition
+_EXPIRY: Final = {Projection.FULL: 6, Projection.TARGETS: 3}
+"""The column of the expiry in each projection."""
+_POSITION: Final = {Projection.FULL: 10, Projection.TARGETS: 5}
+"""The first column of a row's position in the order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,8 @@ def select(where: Where, query: Query, start: Sequence[Any] | None, limit: int) 
     parts = order(query.sort, parameters)
     if start is not None:
         conditions.append(beyond(parts, start, parameters))
+        if not query.sort:  # the other side of the join is to begin there too
+            conditions.append(f"l.identity > {parameters.bind(start[-1], 'text')}")
     columns = [FULL if query.projection is Projection.FULL else TARGETS, NOW, *(part.sql for part in parts[:-1])]
     sql = (
         f"SELECT {', '.join(columns)} FROM {FROM} WHERE {' AND '.join(conditions)} "  # noqa: S608 - all values are bound
@@ -93,7 +103,9 @@ class Scan:
         self._database = database
         self._where = where
         self._query = query
-        self._columns = 10 if query.projection is Projection.FULL else 5
+        self._kind: type[ScanPage] = RecordPage if query.projection is Projection.FULL else TargetPage
+        self._width = len(self._kind.__slots__)
+        self._expiry = _EXPIRY[query.projection]
 
     async def pages(self) -> AsyncIterator[ScanPage]:
         """The pages of the query's projection."""
@@ -105,39 +117,31 @@ class Scan:
             statement = select(self._where, query, start, count)
             sent = time.monotonic()
             rows = await self._database.fetch(statement.sql, *statement.values, harmless=True)
-            now = rows[0]["now"] if rows else 0
             for first in range(0, len(rows), size):
                 page = rows[first : first + size]
                 if first:
-                    page = await self._still_live(page, now + round((time.monotonic() - sent) * 1_000_000))
+                    page = await self._still_live(page, time.monotonic() - sent)
                 if page:
-                    yield self._page(page)
+                    yield self._kind(*islice(zip(*page, strict=True), self._width))
             if len(rows) < count:
                 return
             if left is not None:
                 left -= len(rows)
-            start = [*tuple(rows[-1])[self._columns :], rows[-1]["identity"]]
+            start = [*tuple(rows[-1])[_POSITION[query.projection] :], rows[-1]["identity"]]
             wanted = self._next_size(rows, wanted)
 
-    async def _still_live(self, page: list[Any], now: int) -> list[Any]:
-        """The page without what has expired since it was read."""
-        doubtful = [row["identity"] for row in page if row["expires_at"] is not None and row["expires_at"] <= now]
+    async def _still_live(self, page: list[Row], seconds: float) -> list[Row]:
+        """The page without what has expired in the seconds since it was asked for."""
+        now, at = page[0]["now"] + round(seconds * 1_000_000), self._expiry
+        doubtful = [row["identity"] for row in page if row[at] is not None and row[at] <= now]
         if not doubtful:
             return page
-        sql = f"SELECT l.identity FROM __schema__.leases l WHERE l.namespace = $1 AND l.identity = ANY($2) AND {LIVE}"  # noqa: S608
-        rows = await self._database.fetch(
-            in_schema(sql, self._where.schema), self._where.namespace, doubtful, harmless=True
-        )
+        sql = in_schema(_STILL_LIVE, self._where.schema)
+        rows = await self._database.fetch(sql, self._where.namespace, doubtful, harmless=True)
         gone = set(doubtful) - {row["identity"] for row in rows}
         return [row for row in page if row["identity"] not in gone]
 
-    def _page(self, rows: list[Any]) -> ScanPage:
-        """The rows as columns: without what comes behind those of the projection."""
-        if self._query.projection is Projection.TARGETS:
-            return TargetPage(*islice(zip(*rows, strict=True), 3))
-        return RecordPage(*islice(zip(*rows, strict=True), 9))
-
-    def _next_size(self, rows: list[Any], size: int) -> int:
+    def _next_size(self, rows: list[Row], size: int) -> int:
         """Twice as many, within bounds, and whole pages."""
         more = min(size * 2, CHUNK_ROWS)
         if self._query.projection is Projection.FULL:

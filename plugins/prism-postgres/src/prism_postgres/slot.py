@@ -6,22 +6,28 @@ import logging
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from prism.model.errors import InternalError
+from prism.model.errors import InternalError, Unavailable
 from prism.plugins.spec import Capability, SlotSpec
 from prism.slots.context import Backend, Code, SlotContext
+from prism.slots.optional import Migratable
 
 from prism_postgres.config import PostgresConfig
 from prism_postgres.errors import classify
-from prism_postgres.migrations import NAMESPACES, Module, in_schema, migrate, require, require_server
+from prism_postgres.migrations import NAMESPACES, Module, Step, in_schema, migrate, pending, require, require_server
 from prism_postgres.pool import Database, borrow, give_back
 
 _NUMBER: Final = "SELECT number FROM __schema__.namespaces WHERE name = $1"
 _NEW_NUMBER: Final = "INSERT INTO __schema__.namespaces (name) VALUES ($1) ON CONFLICT DO NOTHING"
 
+_CHECK: Final = """
+    SELECT current_setting('transaction_read_only')::boolean AS is_read_only
+    FROM __schema__.namespaces WHERE number = $1
+"""
+
 logger = logging.getLogger("prism.postgres")
 
 
-class PostgresSlot(Backend):
+class PostgresSlot(Migratable, Backend):
     """One slot of one namespace. `modules` are the tables it needs besides the namespaces' numbers."""
 
     spec: ClassVar[SlotSpec]
@@ -51,13 +57,13 @@ class PostgresSlot(Backend):
         """
         if self._borrowed is None:
             self._borrowed = await borrow(self._config)
-        await require_server(self._database)
-        modules = (NAMESPACES, *self.modules)
-        if self._config.auto_migrate:
-            await migrate(self._database, self._config.db_schema, modules)
-        else:
-            await require(self._database, self._config.db_schema, modules)
-        self._number = await namespace_number(self._database, self._config.db_schema, self._context.namespace)
+        database, schema, modules = self._database, self._config.db_schema, (NAMESPACES, *self.modules)
+        await require_server(database)
+        if not self._config.auto_migrate:
+            await require(database, schema, modules)
+        elif await pending(database, schema, modules):
+            await migrate(database, schema, modules)
+        self._number = await namespace_number(database, schema, self._context.namespace)
         self._capabilities = await self._found_capabilities()
 
     async def close(self) -> None:
@@ -72,9 +78,44 @@ class PostgresSlot(Backend):
         return self._capabilities
 
     async def check(self) -> None:
-        """Reads our row."""
-        sql = self._sql("SELECT name FROM __schema__.namespaces WHERE number = $1")
-        await self._database.fetch(sql, self._number, harmless=True)
+        """Reads our row. Raises Unavailable where the server can be read alone."""
+        row = await self._database.fetch_row(self._sql(_CHECK), self._number, harmless=True)
+        if row is None or row["is_read_only"]:
+            raise Unavailable("the PostgreSQL server takes no writes: it is a standby, or read-only")
+
+    async def pending(self, *, prune: bool) -> list[str]:
+        """The steps of our tables that are missing, and what else this slot prepares."""
+        database, schema = await borrow(self._config), self._config.db_schema
+        try:
+            await require_server(database)
+            steps = await pending(database, schema, (NAMESPACES, *self.modules))
+            return [*map(self._named, steps), *await self._pending_more(database, prune=prune, bare=bool(steps))]
+        finally:
+            await give_back(database)
+
+    async def migrate(self, *, prune: bool) -> list[str]:
+        """Takes the steps, all or none, then prepares what else this slot needs."""
+        database, schema = await borrow(self._config), self._config.db_schema
+        try:
+            await require_server(database)
+            steps = await migrate(database, schema, (NAMESPACES, *self.modules))
+            number = await namespace_number(database, schema, self._context.namespace)
+            return [*map(self._named, steps), *await self._migrate_more(database, number, prune=prune)]
+        finally:
+            await give_back(database)
+
+    async def _pending_more(self, database: Database, *, prune: bool, bare: bool) -> list[str]:
+        """What `_migrate_more` would do; `bare` is when not all tables are there."""
+        del database, prune, bare
+        return []
+
+    async def _migrate_more(self, database: Database, number: int, *, prune: bool) -> list[str]:
+        """Prepares what a slot needs besides its tables; what was done."""
+        del database, number, prune
+        return []
+
+    def _named(self, step: Step) -> str:
+        return f'tables: {step.module}, step {step.version}, in schema "{self._config.db_schema}"'
 
     def classify(self, error: Exception) -> Code | None:
         """Says what an exception of ours or of asyncpg means."""

@@ -11,6 +11,7 @@ from prism.filters.ast import Node, Support
 from prism.model.errors import InvalidConfig, PrismError, Unavailable, Violation
 from prism.model.identity import Registration
 from prism.slots.context import Failure
+from prism.slots.optional import Explains
 from prism.slots.registry import (
     DeleteOutcome,
     Fence,
@@ -66,7 +67,7 @@ _FIELD_CHANGES: Final = 5
 """How often in one call the indexed fields may change before it gives up."""
 
 
-class RedisRegistry(RedisSlot, RegistryBackend):
+class RedisRegistry(RedisSlot, RegistryBackend, Explains):
     """Registrations in Redis.
 
     Every item is atomic in its partition. A chunk of a batch that fails (a node of a cluster is down) fails
@@ -154,8 +155,9 @@ class RedisRegistry(RedisSlot, RegistryBackend):
         """EXACT for all: what no index decides is evaluated on the metadata, here and not in Redis."""
         return [Support.EXACT] * len(conjuncts)
 
-    def describe(self, conjuncts: Sequence[Node]) -> str:
+    async def explain(self, query: Query) -> str:
         """Which indexes are asked, and whether metadata is read."""
+        conjuncts = query.conjuncts
         indexed = [node for node in conjuncts if answerable(node, self._indexed)]
         asked = sorted({".".join(keys) for node in indexed if sources(node) is not None for keys in fields_of(node)})
         found = f"the smallest of the indexes of {', '.join(asked)}" if asked else "all identities, in order"

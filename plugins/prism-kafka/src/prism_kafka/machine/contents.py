@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from prism.model.time import Micros
 
@@ -84,7 +84,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """A message given up: its id, where its payload is, where in the log it was put into the queue, and when it died."""
+    """A message given up.
+
+    `at` is the offset of the record with its payload, `position` of the one that put it into the queue.
+    """
 
     message_id: str
     at: int
@@ -93,8 +96,7 @@ class Dead:
     died_at: Micros
 
 
-@dataclass(frozen=True, slots=True)
-class Handed:
+class Handed(NamedTuple):
     """A lease as the log knows it. `at` is the offset of the record with the payload, None for `dropped` messages."""
 
     queue: str

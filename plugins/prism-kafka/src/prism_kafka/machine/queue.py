@@ -50,8 +50,7 @@ class Queue:
         self.fresh.append(copy)
         self.size += 1
         self.latest = copy.position
-        if copy.dies_at < self.next_expiry:
-            self.next_expiry = copy.dies_at
+        self.next_expiry = min(self.next_expiry, copy.dies_at)
 
     def put_again(self, copy: Copy) -> bool:
         """Puts the copy in the place of one with its message id; False where there is none. For rare cases."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 from prism.model.time import SECOND, Micros
 
 from prism_kafka.machine.commands import Command, Kind
-from prism_kafka.machine.contents import NEVER, Copy, Dead, Handed
+from prism_kafka.machine.contents import Copy, Dead, Handed
 from prism_kafka.machine.policy import Policy
 from prism_kafka.machine.queue import Queue
 from prism_kafka.machine.traces import Traces
@@ -87,6 +87,10 @@ class State:
         self.work += 1
         return self._doers[command.kind](command, offset)
 
+    def is_claimed(self) -> bool:
+        """Whether somebody is writing a snapshot, and in time."""
+        return self.claim is not None and self.claim.at + CLAIM_TIME > self.now
+
     def _create(self, command: Command, offset: int) -> None:
         [names] = command.arguments
         self.work += len(names)
@@ -97,7 +101,7 @@ class State:
                 queue = self.queues[name] = Queue(name, next(self.numbers))
             queue.latest = offset
 
-    def _delete(self, command: Command, offset: int) -> None:
+    def _delete(self, command: Command, _offset: int) -> None:
         names, mark = command.arguments
         self.work += len(names)
         for name in names:
@@ -120,7 +124,7 @@ class State:
         known = None if trace is None else set(trace.receivers)
         if trace is None:
             trace = traces.start(message_id, now)
-        copy = Copy(trace, offset, now + min(policy.retention, NEVER if ttl is None else ttl), offset)
+        copy = Copy(trace, offset, self._dies_at(ttl), offset)
         receivers: list[int] = []
         outcomes: list[bool] = []
         for name in names:
@@ -183,14 +187,15 @@ class State:
         return []
 
     def _replay(self, command: Command, offset: int) -> int:
-        name, message_ids = command.arguments
+        name, message_ids, ttl = command.arguments
+        dies_at = self._dies_at(ttl)
         revived: list[Dead] = []
         for queue in self._known([name]):
             queue.refresh(self.now, self.policy, self.traces)
             revived = queue.revive(set(message_ids))
             for dead in revived:
                 trace = self.traces.find(dead.message_id) or self.traces.start(dead.message_id, self.now)
-                copy = Copy(trace, dead.at, self.now + self.policy.retention, offset)
+                copy = Copy(trace, dead.at, dies_at, offset)
                 queue.put(copy, self.now, self.policy, self.traces)
                 self.traces.put(trace, [queue.number])
         return len(revived)
@@ -200,7 +205,7 @@ class State:
 
     def _take_claim(self, command: Command, offset: int) -> bool:
         """Whether the issuer is to write the snapshot. What has timed out is let go, so that its payload can go too."""
-        if self.claim is not None and self.claim.at + CLAIM_TIME > self.now:
+        if self.is_claimed():
             return False
         for queue in self.queues.values():
             queue.refresh(self.now, self.policy, self.traces)
@@ -217,6 +222,10 @@ class State:
         self.snapshot_at = claim.offset
         self.work = 0
         return True
+
+    def _dies_at(self, ttl: Micros | None) -> Micros:
+        retention = self.policy.retention
+        return self.now + (retention if ttl is None else min(ttl, retention))
 
     def _known(self, names: Sequence[str]) -> Iterator[Queue]:
         for name in names:

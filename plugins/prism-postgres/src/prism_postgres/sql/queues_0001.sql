@@ -96,7 +96,8 @@ CREATE TABLE __schema__.removed_queues (queue bigint PRIMARY KEY);
 -- What is leased, or in somebody else's hands at this moment, is left alone.
 CREATE FUNCTION __schema__.tidy_queues(p_numbers bigint[], p_attempts integer, p_dead integer)
 RETURNS void LANGUAGE plpgsql
-SET plan_cache_mode = force_custom_plan SET enable_seqscan = off SET enable_nestloop = on SET jit = off AS $$
+SET plan_cache_mode = force_custom_plan SET enable_seqscan = off SET enable_nestloop = on SET enable_hashjoin = on
+SET enable_mergejoin = on SET jit = off AS $$
 DECLARE
     v_now bigint := __schema__.queue_clock();
     v_numbers bigint[];
@@ -161,7 +162,8 @@ $$;
 CREATE FUNCTION __schema__.make_room(
     p_namespace integer, p_names text[], p_position bigint, p_length integer, p_attempts integer, p_dead integer
 ) RETURNS void LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_nestloop = on SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_nestloop = on SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
     v_now bigint;
     v_names text[];
@@ -342,7 +344,8 @@ CREATE FUNCTION __schema__.dequeue(
     place bigint, queue bigint, "position" bigint, lease integer, attempts integer, message bigint, dropped integer,
     id text, payload bytea, content_type text, sent_at bigint, delivery text, sender text
 ) LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     v_now bigint;
@@ -399,7 +402,8 @@ $$;
 CREATE FUNCTION __schema__.settle(
     p_action text, p_queues bigint[], p_positions bigint[], p_leases integer[], p_duration bigint
 ) RETURNS bigint[] LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET jit = off AS $$
 DECLARE
     v_now bigint := __schema__.queue_clock();
     v_settled bigint[];
@@ -434,7 +438,8 @@ $$;
 -- How many messages queues hold, what has timed out or been given up not among them.
 CREATE FUNCTION __schema__.queue_depths(p_namespace integer, p_names text[], p_attempts integer)
 RETURNS TABLE (place bigint, depth bigint) LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET jit = off AS $$
 DECLARE
     v_now bigint := __schema__.queue_clock();
 BEGIN
@@ -458,7 +463,8 @@ CREATE FUNCTION __schema__.read_dead_letters(
     attempts integer, died_at bigint, id text, payload bytea, content_type text, sent_at bigint, delivery text,
     sender text
 ) LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     v_queue bigint;
@@ -479,7 +485,8 @@ $$;
 CREATE FUNCTION __schema__.replay_dead_letters(
     p_namespace integer, p_name text, p_ids text[], p_ttl bigint, p_length integer, p_attempts integer, p_dead integer
 ) RETURNS integer LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET jit = off AS $$
 DECLARE
     v_queue bigint;
     v_messages bigint[];
@@ -518,13 +525,16 @@ $$;
 -- since then stays, without what is older. Returns whether removed queues have left something to remove.
 CREATE FUNCTION __schema__.delete_queues(p_namespace integer, p_names text[], p_before bigint)
 RETURNS boolean LANGUAGE plpgsql
-SET plan_cache_mode = force_custom_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_custom_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET jit = off AS $$
 DECLARE
     v_numbers bigint[];
     v_names text[];
     v_kept bigint[] := '{}';
     v_since_queues bigint[];
     v_since_messages bigint[];
+    v_spared_queues bigint[];
+    v_spared_positions bigint[];
     v_left boolean;
 BEGIN
     SELECT array_agg(number), array_agg(name), coalesce(array_agg(number) FILTER (WHERE wanted >= p_before), '{}')
@@ -537,40 +547,54 @@ BEGIN
         RETURN false;
     END IF;
     IF p_before IS NOT NULL THEN
-        SELECT coalesce(array_agg(n.number), '{}'), coalesce(array_agg(p.message), '{}')
+        SELECT coalesce(array_agg(k.queue), '{}'), coalesce(array_agg(p.message), '{}')
             INTO v_since_queues, v_since_messages
             FROM __schema__.puts p CROSS JOIN LATERAL unnest(p.queues) AS k (queue)
-            JOIN unnest(v_numbers) AS n (number) ON n.number = k.queue
-            WHERE p.position >= p_before AND p.namespace = p_namespace;
+            WHERE p.position >= p_before AND p.namespace = p_namespace AND k.queue = ANY(v_numbers);
         v_kept := ARRAY(
             SELECT unnest(v_kept) UNION SELECT unnest(v_since_queues) UNION
-            SELECT n FROM unnest(v_numbers) AS n
-            WHERE EXISTS (SELECT FROM __schema__.entries e WHERE e.queue = n AND e.position >= p_before)
+            SELECT n FROM unnest(v_numbers) AS n CROSS JOIN LATERAL (
+                SELECT FROM __schema__.entries e WHERE e.queue = n AND e.position >= p_before LIMIT 1
+            ) AS entry
         );
+        -- What was put in again since then stays where it is.
+        SELECT coalesce(array_agg(s.queue), '{}'), coalesce(array_agg(old.position), '{}')
+            INTO v_spared_queues, v_spared_positions
+            FROM unnest(v_since_queues, v_since_messages) AS s (queue, message) CROSS JOIN LATERAL (
+                SELECT e.position FROM __schema__.entries e
+                WHERE e.queue = s.queue AND e.position < p_before AND e.message = s.message
+                UNION ALL
+                SELECT d.position FROM __schema__.dead_letters d
+                WHERE d.queue = s.queue AND d.position < p_before AND d.message = s.message
+            ) AS old;
         DELETE FROM __schema__.entries e USING unnest(v_kept) AS k (queue)
             WHERE e.queue = k.queue AND e.position < p_before AND NOT EXISTS (
-                SELECT FROM unnest(v_since_queues, v_since_messages) AS s (queue, message)
-                WHERE s.queue = e.queue AND s.message = e.message
+                SELECT FROM unnest(v_spared_queues, v_spared_positions) AS s (queue, position)
+                WHERE s.queue = e.queue AND s.position = e.position
             );
         DELETE FROM __schema__.dead_letters d USING unnest(v_kept) AS k (queue)
             WHERE d.queue = k.queue AND d.position < p_before AND NOT EXISTS (
-                SELECT FROM unnest(v_since_queues, v_since_messages) AS s (queue, message)
-                WHERE s.queue = d.queue AND s.message = d.message
+                SELECT FROM unnest(v_spared_queues, v_spared_positions) AS s (queue, position)
+                WHERE s.queue = d.queue AND s.position = d.position
             );
         UPDATE __schema__.queues q SET emptied = greatest(q.emptied, p_before)
-            FROM unnest(v_names, v_numbers) AS n (name, number) JOIN unnest(v_kept) AS k (number) ON k.number = n.number
-            WHERE q.namespace = p_namespace AND q.name = n.name;
+            FROM unnest(v_names, v_numbers) AS n (name, number)
+            WHERE n.number = ANY(v_kept) AND q.namespace = p_namespace AND q.name = n.name;
     END IF;
     WITH gone AS (
         DELETE FROM __schema__.queues q
         USING unnest(v_names, v_numbers) AS n (name, number)
-        LEFT JOIN unnest(v_kept) AS k (number) ON k.number = n.number
-        WHERE k.number IS NULL AND q.namespace = p_namespace AND q.name = n.name
+        WHERE n.number <> ALL(v_kept) AND q.namespace = p_namespace AND q.name = n.name
         RETURNING q.number
     ), leaving AS (
         INSERT INTO __schema__.removed_queues (queue)
-        SELECT g.number FROM gone g WHERE EXISTS (SELECT FROM __schema__.entries e WHERE e.queue = g.number)
-            OR EXISTS (SELECT FROM __schema__.dead_letters d WHERE d.queue = g.number)
+        SELECT g.number FROM gone g CROSS JOIN LATERAL (
+            SELECT FROM (
+                (SELECT FROM __schema__.entries e WHERE e.queue = g.number LIMIT 1)
+                UNION ALL
+                (SELECT FROM __schema__.dead_letters d WHERE d.queue = g.number LIMIT 1)
+            ) AS something LIMIT 1
+        ) AS waste
         RETURNING queue
     )
     SELECT count(*) > 0 INTO v_left FROM leaving;
@@ -580,7 +604,8 @@ $$;
 
 -- Removes up to `p_count` of what removed queues have left. Returns whether there is more.
 CREATE FUNCTION __schema__.reap_queues(p_count integer) RETURNS boolean LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET jit = off AS $$
 DECLARE
     v_numbers bigint[];
     v_entries bigint;
@@ -614,7 +639,7 @@ $$;
 -- in no queue for `p_window` microseconds. Returns how many it looked at; messages in others' hands are passed over.
 CREATE FUNCTION __schema__.sweep_messages(p_count integer, p_window bigint) RETURNS integer LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
-SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET enable_hashjoin = off SET enable_mergejoin = off SET max_parallel_workers_per_gather = 0 AS $$
 DECLARE
     v_now bigint := __schema__.queue_clock();
     v_due bigint[];
@@ -630,20 +655,27 @@ BEGIN
         RETURN 0;
     END IF;
     v_expired := ARRAY(
-        SELECT DISTINCT e.queue
-        FROM __schema__.puts p CROSS JOIN LATERAL unnest(p.queues) AS k (queue)
-        JOIN __schema__.entries e ON e.queue = k.queue AND e.position = p.position
-        WHERE p.message = ANY(v_due) AND p.dies_at <= v_now AND e.message = p.message
+        SELECT DISTINCT k.queue
+        FROM __schema__.puts p CROSS JOIN LATERAL unnest(p.queues) AS k (queue) CROSS JOIN LATERAL (
+            SELECT FROM __schema__.entries e
+            WHERE e.queue = k.queue AND e.position = p.position AND e.message = p.message LIMIT 1
+        ) AS entry
+        WHERE p.message = ANY(v_due) AND p.dies_at <= v_now
     );
     IF v_expired <> '{}' THEN
         PERFORM __schema__.tidy_queues(v_expired, NULL, NULL);
     END IF;
+    -- LIMIT keeps the planner from turning these upside down, and reading all entries there are.
     v_held := ARRAY(
-        SELECT m FROM unnest(v_due) AS m WHERE EXISTS (
-            SELECT FROM __schema__.puts p CROSS JOIN LATERAL unnest(p.queues) AS k (queue)
-            JOIN __schema__.entries e ON e.queue = k.queue AND e.position = p.position
-            WHERE p.message = m AND e.message = m
-        ) OR EXISTS (SELECT FROM __schema__.dead_letters d WHERE d.message = m)
+        SELECT m FROM unnest(v_due) AS m CROSS JOIN LATERAL (
+            SELECT FROM __schema__.puts p CROSS JOIN LATERAL unnest(p.queues) AS k (queue) CROSS JOIN LATERAL (
+                SELECT FROM __schema__.entries e
+                WHERE e.queue = k.queue AND e.position = p.position AND e.message = m LIMIT 1
+            ) AS entry
+            WHERE p.message = m LIMIT 1
+        ) AS held
+        UNION
+        SELECT d.message FROM __schema__.dead_letters d WHERE d.message = ANY(v_due)
     );
     -- Later and later, but when the next of its copies times out.
     UPDATE __schema__.messages m SET

@@ -62,10 +62,11 @@ $$;
 
 -- Writes registrations, each identity at most once. `p_kinds` are preconditions: 0 anything, 1 absent, 2 at a revision.
 -- `p_ttls` are microseconds, null for never, -1 to keep the expiry. `p_documents` are null where the metadata itself can
--- be read as JSONB.
+-- be read as JSONB. `p_actor` is who does it, null where nothing is audited.
 CREATE FUNCTION __schema__.set_registrations(
     p_namespace integer,
     p_limit bigint,
+    p_actor text,
     p_identities text[],
     p_kinds smallint[],
     p_revisions bigint[],
@@ -148,7 +149,11 @@ BEGIN
             SELECT p_namespace, identity, nextval('__schema__.revision'), v_now, v_now, registration_id, address, owner,
                 coalesce(document, convert_from(metadata, 'UTF8')::jsonb), metadata
             FROM lease JOIN item USING (identity)
-            RETURNING identity, revision
+            RETURNING identity, revision, registration_id
+        ), noted AS (
+            INSERT INTO __schema__.audit (namespace, kind, actor, identity, registration_id, revision)
+            SELECT p_namespace, 'register', p_actor, identity, registration_id, revision FROM stored
+            WHERE p_actor IS NOT NULL
         )
         SELECT coalesce(array_agg(item.place), '{}'), array_agg(stored.revision), array_agg(lease.expires_at)
             INTO v_new, v_revisions, v_expiries
@@ -206,6 +211,11 @@ BEGIN
                 FROM item
                 WHERE r.namespace = p_namespace AND r.identity = item.identity AND item.outcome = 'stored'
                 RETURNING r.identity, r.revision, r.registered_at, r.updated_at
+            ), noted AS (
+                INSERT INTO __schema__.audit (namespace, kind, actor, identity, registration_id, revision)
+                SELECT p_namespace, CASE WHEN item.kind = 2 THEN 'update' ELSE 'register' END, p_actor, item.identity,
+                    item.registration_id, stored.revision
+                FROM stored JOIN item USING (identity) WHERE p_actor IS NOT NULL
             )
             SELECT item.place, item.outcome, stored.revision, stored.registered_at, stored.updated_at,
                 lease.expires_at, CASE WHEN live THEN item.old_registration_id END,
@@ -236,7 +246,7 @@ $$;
 
 -- Removes registrations, each identity at most once. `p_registration_ids` are null for whichever there is.
 CREATE FUNCTION __schema__.delete_registrations(
-    p_namespace integer, p_identities text[], p_registration_ids text[]
+    p_namespace integer, p_actor text, p_identities text[], p_registration_ids text[]
 ) RETURNS TABLE (place bigint, outcome text, registration_id text, address text) LANGUAGE plpgsql
 SET plan_cache_mode = auto AS $$
 #variable_conflict use_column
@@ -263,7 +273,11 @@ BEGIN
         ), removed AS (
             DELETE FROM __schema__.registrations r USING item
             WHERE r.namespace = p_namespace AND r.identity = item.identity AND item.outcome = 'deleted'
-            RETURNING r.identity, r.registration_id, r.address
+            RETURNING r.identity, r.registration_id, r.address, r.revision
+        ), noted AS (
+            INSERT INTO __schema__.audit (namespace, kind, actor, identity, registration_id, revision)
+            SELECT p_namespace, 'unregister', p_actor, identity, registration_id, revision FROM removed
+            WHERE p_actor IS NOT NULL
         )
         SELECT item.place, item.outcome, removed.registration_id, removed.address
         FROM item LEFT JOIN removed USING (identity)
@@ -276,7 +290,7 @@ END
 $$;
 
 -- Removes up to `p_count` registrations that have expired, passing over those that somebody else has in hand.
-CREATE FUNCTION __schema__.pop_expired(p_namespace integer, p_count bigint) RETURNS TABLE (
+CREATE FUNCTION __schema__.pop_expired(p_namespace integer, p_actor text, p_count bigint) RETURNS TABLE (
     identity text, metadata bytea, registration_id text, revision bigint, registered_at bigint, updated_at bigint,
     expires_at bigint, address text, owner text
 ) LANGUAGE plpgsql SET plan_cache_mode = auto AS $$
@@ -301,6 +315,10 @@ BEGIN
         ), removed AS (
             DELETE FROM __schema__.registrations r WHERE r.namespace = p_namespace AND r.identity = ANY(v_identities)
             RETURNING r.*
+        ), noted AS (
+            INSERT INTO __schema__.audit (namespace, kind, actor, identity, registration_id, revision)
+            SELECT p_namespace, 'expire', p_actor, identity, registration_id, revision FROM removed
+            WHERE p_actor IS NOT NULL
         )
         SELECT r.identity, r.metadata, r.registration_id, r.revision, r.registered_at, r.updated_at, l.expires_at,
             r.address, r.owner

@@ -1,0 +1,88 @@
+"""The audit of a multicast: its intent before anything is sent, its outcome after (RFC: `needs: audit`).
+
+Registrations are audited by the registry itself, in the transactions that change them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from prism.coordinator.namespace import Namespace
+from prism.filters import to_mapping
+from prism.model.actor import current_actor
+from prism.model.audit import AuditEntry, AuditKind
+from prism.model.delivery import MulticastResult
+from prism.model.message import Message
+from prism.plugins.spec import SlotKind
+from prism.slots.optional import Auditable
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 10.0
+"""Seconds that recording an outcome may take: the message is sent, and its sender waits."""
+
+
+@dataclass(slots=True)
+class Trail:
+    """One multicast under way. `result` is what became of it, None while that isn't known."""
+
+    result: MulticastResult | None = None
+
+
+@asynccontextmanager
+async def audited(ns: Namespace, auditor: Auditable, message: Message, filter: Any) -> AsyncIterator[Trail]:  # noqa: A002
+    """Records a multicast before the body sends it, and afterwards what became of it.
+
+    Raises where the intent can't be recorded: nothing is then sent. An outcome that can't be recorded is logged; the
+    intent without an outcome says that it isn't known.
+    """
+    intent = AuditEntry(
+        AuditKind.MULTICAST,
+        current_actor(),
+        message_id=message.id,
+        filter=to_mapping(ns.parse(filter)),
+        detail=message.delivery.value,
+    )
+    with ns.guard(SlotKind.REGISTRY)("record a multicast in the audit"):
+        await auditor.record([intent])
+    trail = Trail()
+    try:
+        yield trail
+    except BaseException as error:
+        await _conclude(
+            ns, auditor, intent, AuditEntry(AuditKind.MULTICAST_RESULT, detail=f"cut short: {error!r}"[:500])
+        )
+        raise
+    result = trail.result
+    assert result is not None
+    outcomes = {
+        "delivered": result.delivered_count,
+        "pending": result.pending_count,
+        "failed": result.failed_count,
+        "timeout": result.timeout_count,
+    }
+    ended = AuditEntry(AuditKind.MULTICAST_RESULT, targets=result.target_count, outcomes=outcomes)
+    await _conclude(ns, auditor, intent, ended)
+
+
+async def _conclude(ns: Namespace, auditor: Auditable, intent: AuditEntry, ended: AuditEntry) -> None:
+    """Records an outcome beside its intent."""
+    entry = AuditEntry(
+        ended.kind,
+        intent.actor,
+        message_id=intent.message_id,
+        filter=intent.filter,
+        targets=ended.targets,
+        outcomes=ended.outcomes,
+        detail=ended.detail,
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await auditor.record([entry])
+    except Exception:
+        logger.exception("the outcome of multicast %s of namespace %r isn't in the audit", intent.message_id, ns.name)
