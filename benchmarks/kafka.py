@@ -155,7 +155,7 @@ async def registered(kafka: Server, valkey: Server, identities: Sequence[str]) -
 
 
 async def measure(report: Report, server: Server, valkey: Server, targets: int, rounds: int) -> None:
-    """Storing, beside aiokafka; then the whole way with two proxies, and a multicast from its filter on."""
+    """Storing, beside aiokafka; then the whole way with two proxies, and a multicast with its registry."""
     queues = [f"device-{i:06d}" for i in range(targets)]
     async with (
         slot(server, "a.") as sender,
@@ -181,7 +181,7 @@ async def measure(report: Report, server: Server, valkey: Server, targets: int, 
             return time.perf_counter() - began
 
         async def multicast() -> float:
-            command = MulticastCommand(ROOM, PAYLOAD, delivery=DeliverySemantics.AT_LEAST_ONCE, timeout=0)
+            command = MulticastCommand(None, PAYLOAD, delivery=DeliverySemantics.AT_LEAST_ONCE, timeout=0)
             began = time.perf_counter()
             result = await coordinator.multicast(NAMESPACE, command)
             seconds = time.perf_counter() - began
@@ -202,12 +202,12 @@ async def measure(report: Report, server: Server, valkey: Server, targets: int, 
         ("stored", f"a message stored for {targets:,} identities, each answer known"),
         ("send_batch", f"{targets:,} keyed records by bare send_batch"),
         ("send", f"{targets:,} keyed records by bare send"),
-        ("multicast", f"multicast to {targets:,} by a filter in Valkey, all known to be stored"),
+        ("multicast", f"multicast to all {targets:,} registered in Valkey, known to be stored"),
     ):
         report.add(text, 1000 * sorted(found[name])[rounds // 2], "ms")
     report.add("stored / bare send_batch", ratio(found["stored"], found["send_batch"]), "x", at_most=1.3)
     report.add("bare send / stored", ratio(found["send"], found["stored"]), "x", at_least=2)
-    report.add("multicast / bare send_batch", ratio(found["multicast"], found["send_batch"]), "x")
+    report.add("multicast / bare send_batch", ratio(found["multicast"], found["send_batch"]), "x", at_most=1.3)
     report.add(
         "stored, taken by another proxy and acked",
         targets / sorted(found["delivered"])[rounds // 2],
