@@ -14,6 +14,7 @@ import asyncio
 import json
 import statistics
 import time
+from typing import Any
 
 import nats
 from nats.aio.client import Client as Nats
@@ -70,7 +71,7 @@ class ByHand:
         self.subscriber.ask("expect", total=PROXIES)
         half = len(self.names) // PROXIES
         began = time.monotonic()
-        members = list(await self.redis.smembers("members"))
+        members: list[Any] = list(await self.redis.smembers("members"))
         for number in range(PROXIES):
             targets = b"\n".join(members[number * half : (number + 1) * half])
             await self.broker.publish(f"frames.{number}", PAYLOAD + targets)

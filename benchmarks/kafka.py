@@ -49,7 +49,7 @@ async def producer(server: Server, batch: int = 512 * 1024) -> AsyncIterator[AIO
 @asynccontextmanager
 async def slot(server: Server, prefix: str) -> AsyncIterator[KafkaDurability]:
     """An opened durability slot."""
-    config = KafkaConfig(brokers=[server.url], topic_prefix=prefix, partitions=PARTITIONS)
+    config = KafkaConfig(brokers=(server.url,), topic_prefix=prefix, partitions=PARTITIONS)
     opened = KafkaDurability(config, SlotContext("bench"))
     try:
         await opened.open()

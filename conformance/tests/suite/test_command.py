@@ -75,4 +75,4 @@ def test_missing_suite_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("prism.cli.conformance.find_spec", lambda name: None)
     shown = conformance("memory")
     assert shown.exit_code == 1
-    assert "pip install prism-conformance" in shown.stderr
+    assert "pip install ./conformance" in shown.stderr

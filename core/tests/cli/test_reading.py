@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -70,6 +71,16 @@ def test_listed_identity_has_all_of_its_record(lamps: Cli) -> None:
     assert lamp["attached"] is False
     assert isinstance(lamp["revision"], int)
     assert lamp["registered_at"] <= lamp["updated_at"] < lamp["expires_at"]
+
+
+def test_time_that_is_shown_finds_its_identity(prism: Cli) -> None:
+    done = prism("register", "a", "--ttl", "1h", "--json").json
+    found = prism("get", "a", "--json").json
+    for name in ("registered_at", "expires_at"):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", done[name])
+        assert found[name] == done[name]
+        assert done[name] in prism("ls", "--columns", f"${name}").out
+        assert prism("ls", "--count", "--where", f"${name}={done[name]}").out == "1\n"
 
 
 def test_count_counts_what_matches(lamps: Cli) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from prism.model.delivery import Status
 from prism.model.operations import AttachItem
 from prism.model.time import SECOND
 from prism.sessions.events import Delivery, MessageGap
+from prism.slots.durability import Lease, SettleOutcome
 from prism.slots.messaging import MessagingBackend
 from support.proxies import NS, Proxy, Stream, eventually, opened_proxies
 
@@ -66,6 +68,40 @@ async def test_an_ack_after_the_identity_was_away_counts_too(pair: Pair) -> None
         (delivery,) = await stream.until(Delivery)
         stream.session.ack(delivery.tags)
         await eventually(lambda: delivered(sender, result.message_id))
+
+
+async def test_an_ack_counts_though_its_proxy_dies_before_it_is_settled(pair: Pair) -> None:
+    sender, receiver = pair
+    durability = (await receiver.coordinator.namespace(NS)).durability
+
+    async def never(leases: Sequence[Lease]) -> list[SettleOutcome]:
+        await asyncio.Event().wait()
+        return []
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(durability, "ack", never)
+        async with receiver.stream("a") as stream:
+            task = acking(stream)
+            result = await sender.send(timeout=5, **QUEUED)
+            task.cancel()
+            assert result.delivered_count == 1
+
+
+async def test_a_repeated_ack_is_not_counted_twice_beyond_the_reported_statuses() -> None:
+    async with opened_proxies(2, limits={"reported_statuses": 1}) as (sender, receiver):
+        async with receiver.stream() as stream:
+            await stream.session.attach([AttachItem(f"id-{i}", {}) for i in range(3)])
+            result = await sender.send(timeout=0, **QUEUED)
+            deliveries = await stream.until(Delivery, 3)
+            tags = [tag for delivery in deliveries for tag in delivery.tags]
+            stream.session.nack(tags[2:])
+            await stream.until(Delivery, 4)
+            again = stream.of(Delivery)[-1]
+            assert again.attempts == [2]
+            stream.session.ack([tags[1], *again.tags])
+            await eventually(lambda: delivered(sender, result.message_id, 1))
+            stream.session.ack(tags[:1])
+            await eventually(lambda: delivered(sender, result.message_id, 2))
 
 
 async def test_acks_beyond_the_reported_statuses_are_counted() -> None:

@@ -266,6 +266,9 @@ def garbage() -> Iterator[bytes | None]:
     yield b'prism-log/1 ["ack","me",1,[["alice"]]]\n'
     yield b'prism-log/1 ["enqueue","me",1,"m1","text/plain",0,"thrice","",["alice"],null]\n'
     yield b'prism-log/1 ["dequeue","me",1,["alice"],true,1]\n'
+    yield b'prism-log/1 ["dequeue","me",1,["alice"],-1,1]\n'
+    yield b'prism-log/1 ["dequeue","me",1,["alice"],1,9223372036854775807]\n'
+    yield b'prism-log/1 ["policy","me",1,0,1,1,1]\n'
 
 
 @pytest.mark.parametrize("value", list(garbage()))
@@ -292,7 +295,7 @@ def test_snapshot_that_is_cut_is_malformed() -> None:
     log.write(Kind.CREATE, [list(QUEUES)])
     log.enqueue("m1", list(QUEUES))
     [whole] = pieces(log.state, 10_000)
-    with pytest.raises(Malformed):
-        restore([whole[: len(whole) // 2]])
-    with pytest.raises(Malformed):
-        restore([])
+    assert list(restore([whole[:7], whole[7:]]).queues) == list(QUEUES)
+    for end in range(len(whole)):
+        with pytest.raises(Malformed):
+            restore([whole[:end]])

@@ -38,7 +38,7 @@ async def put(slot: DurabilityBackend, queue: str, *names: str, ttl: int | None 
 
 
 async def count(bare: asyncpg.Connection, table: str) -> int:
-    found: int = await bare.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608 - our own names
+    found: int = await bare.fetchval(f"SELECT count(*) FROM {table}")
     return found
 
 

@@ -102,6 +102,7 @@ class Campaign:
         self._progress = progress or (lambda _line: None)
         self._number = 0
         self._last_success = 0
+        self._killing = True
         self._sending = asyncio.Event()
         self._success = asyncio.Condition()
         self._news = asyncio.Condition()
@@ -149,6 +150,7 @@ class Campaign:
                 self._progress(str(self.record))
             for task in sending:
                 task.cancel()
+        self._killing = False
 
     async def _kill(self, victim: Victim) -> None:
         """In the middle of a multicast; returns when one that began afterwards has gone through to everybody."""
@@ -200,7 +202,8 @@ class Campaign:
     async def _listen(self, inbox: Inbox) -> None:
         async for message in inbox:
             self._take(message)
-            await asyncio.sleep(self._random.uniform(0, WORK))
+            if self._killing:
+                await asyncio.sleep(self._random.uniform(0, WORK))
             await message.ack()
             async with self._news:
                 self._news.notify_all()

@@ -102,14 +102,13 @@ def audit(
         for entry in entries:
             print_json_line(_entry_as_json(chosen.name, entry))
         return
-    listing = table("when", "what", "who", "whom", "revision", "result")
+    listing = table("#when", "what", "who", "whom", "result")
     for entry in entries:
         listing.add_row(
-            to_rfc3339(entry.at),
+            f"{to_rfc3339(entry.at)[:19]}Z",
             entry.kind.value,
             cell(entry.actor),
             cell(_whom(entry)),
-            "" if entry.revision is None else str(entry.revision),
             cell(_result(entry)),
         )
     stdout().print(listing)
@@ -185,10 +184,11 @@ def _whom(entry: AuditEntry) -> Any:
 
 
 def _result(entry: AuditEntry) -> str:
-    if entry.outcomes is None:
-        return " ".join(part for part in (entry.message_id, entry.detail) if part)
-    counts = ", ".join(f"{count:,} {status}" for status, count in entry.outcomes.items() if count)
-    return f"{entry.message_id} {entry.targets or 0:,} targets{': ' if counts else ''}{counts}"
+    if entry.identity:
+        return "" if entry.revision is None else f"revision {entry.revision}"
+    counts = [f"{count:,} {status}" for status, count in (entry.outcomes or {}).items() if count]
+    targets = [] if entry.targets is None else [f"{entry.targets:,} targets"]
+    return ", ".join([*targets, *counts, *filter(None, [entry.detail]), f"message {entry.message_id}"])
 
 
 def _entry_as_json(namespace: str, entry: AuditEntry) -> dict[str, Any]:

@@ -30,6 +30,8 @@ PIECE_BYTES: Final = 1024 * 1024
 """Bytes of one partition in one answer, if its next batch isn't larger."""
 _ANSWER_BYTES: Final = 16 * 1024 * 1024
 _PAUSE_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 0.8
+"""Between two requests to brokers that don't answer."""
 
 Record: TypeAlias = Any
 """aiokafka's: `offset`, `timestamp` (milliseconds), `key`, `value`, `headers`."""
@@ -103,6 +105,7 @@ class Tail:
         self._wait_ms = round(wait * 1000)
         self._positions: dict[TopicPartition, int] = {}
         self._changed = asyncio.Event()
+        self._pause = _PAUSE_S
 
     async def open(self, topics: Sequence[str]) -> None:
         """Connects. Raises aiokafka's errors."""
@@ -170,9 +173,11 @@ class Tail:
             )
         except KafkaError as error:
             logger.debug("a request to broker %s failed: %r", node, error)
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(self._pause)
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
             await self._client.force_metadata_update()
             return
+        self._pause = _PAUSE_S
         for topic, answers in answer.topics:
             for number, code, end, *rest in answers:
                 partition = TopicPartition(topic, number)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from aiokafka import TopicPartition
+from prism.model.errors import PrismError
 from prism.slots.context import SlotContext
 from prism.slots.optional import Measured
 
@@ -172,8 +173,8 @@ class Journal(KafkaSlot, Measured):
         async def run() -> None:
             try:
                 await work
-            except PASSING as error:
-                logger.info("failed to %s: %r", what, error)
+            except (*PASSING, PrismError) as error:
+                logger.warning("failed to %s: %r", what, error)
 
         errand = asyncio.create_task(run())
         self._errands.add(errand)
@@ -199,9 +200,13 @@ class Journal(KafkaSlot, Measured):
         self._consider_snapshot(replica, end - after)
 
     async def _lose(self, partition: TopicPartition) -> int:
-        """The records we wait for are gone: a newer snapshot stands for them."""
+        """The records we wait for are gone: a newer snapshot stands for them, or the broker has lost the log's end."""
         replica = self._replicas[partition.partition]
+        applied = replica.state.next_offset
         await self._restore(replica)
+        logger.warning(
+            "%s/%d: its records at %d are gone; going on from %d", *partition, applied, replica.state.next_offset
+        )
         replica.advanced(replica.state.next_offset, replica.state.next_offset)
         at: int = replica.state.next_offset
         return at
@@ -232,7 +237,7 @@ class Journal(KafkaSlot, Measured):
     async def _begin_snapshot(self, replica: Replica, offset: int) -> None:
         """Writes the state down as of the claim. Nothing is applied meanwhile, and other tasks have their turns."""
         parts = []
-        for part in pieces(replica.state, SNAPSHOT_PIECE):
+        for part in pieces(replica.state, min(SNAPSHOT_PIECE, self._config.max_message_bytes // 2)):
             parts.append(part)
             await asyncio.sleep(0)
         keep = min(oldest_payload(replica.state), offset)

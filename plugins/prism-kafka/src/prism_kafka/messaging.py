@@ -229,8 +229,7 @@ class KafkaMessaging(KafkaSlot, MessagingBackend):
                 count += 1
                 key = next(waiting, None)
             batch.close()
-            async with asyncio.timeout(seconds):
-                stored = await producer.send_batch(batch, partition.topic, partition=partition.partition)
+            stored = await producer.send_batch(batch, partition.topic, partition=partition.partition)
             await answered(stored, seconds, "a publication")
             yield count
 

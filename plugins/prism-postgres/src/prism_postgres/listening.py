@@ -135,8 +135,9 @@ class Listener:
             try:
                 connection = await self._database.connect(_Hearing)
             except NoConnection as error:
+                if not isinstance(self._problem, NoConnection):
+                    logger.warning("listening failed and is tried again: %s", error)
                 self._problem = error
-                logger.warning("listening failed and is tried again: %s", error)
             else:
                 pause = FIRST_PAUSE
                 await self._listen_until_lost(connection)
@@ -146,8 +147,9 @@ class Listener:
     async def _listen_until_lost(self, connection: Connection) -> None:
         connection.tell = self._hear
         connection.add_termination_listener(lambda _: self._work.set())
-        self._changed.update(self._ears)
+        self._changed.update(dict.fromkeys(self._ears))
         self._work.set()
+        self._problem = None
         try:
             while not connection.is_closed():
                 await self._serve(connection)

@@ -46,7 +46,7 @@ FETCHED: Final = 50
 """Notifications whose stored publications are fetched together."""
 
 # A publication is at most once: its commit need not wait for the disk.
-_NOTIFY: Final = """
+NOTIFY: Final = """
     SELECT count(pg_notify(channel, $2)), set_config('synchronous_commit', 'off', true)
     FROM unnest($1::text[]) AS channel
 """
@@ -96,7 +96,7 @@ class PostgresMessaging(PostgresSlot, MessagingBackend):
         await super().open()
         if self._listener is None:
             self._listener = join(self._database, self)
-            self._cleaner = Repeated("publications", self._clean, KEPT / 3)
+            self._cleaner = Repeated("publications", self.clean, KEPT / 3)
         await self._see_a_notification_arrive()
 
     async def close(self) -> None:
@@ -149,7 +149,7 @@ class PostgresMessaging(PostgresSlot, MessagingBackend):
         while left:
             once = list(dict.fromkeys(left))
             if sealed.stored is None:
-                await self._database.fetch(_NOTIFY, once, sealed.text)
+                await self._database.fetch(NOTIFY, once, sealed.text)
             else:
                 await self._database.fetch(self._sql(_STORE), once, sealed.text, sealed.stored)
             if len(once) == len(left):
@@ -164,7 +164,7 @@ class PostgresMessaging(PostgresSlot, MessagingBackend):
         channel = f"prism_probe_{secrets.token_hex(10)}"
         await self._listener.add(probe, [channel])
         try:
-            await self._database.fetch(_NOTIFY, [channel], "")
+            await self._database.fetch(NOTIFY, [channel], "")
             async with asyncio.timeout(PATIENCE):
                 await probe.arrived.wait()
         except TimeoutError as error:
@@ -176,7 +176,8 @@ class PostgresMessaging(PostgresSlot, MessagingBackend):
         finally:
             self._listener.leave(probe, [channel])
 
-    async def _clean(self) -> None:
+    async def clean(self) -> None:
+        """Removes stored publications that are older than half a minute."""
         removed = CLEANED
         while removed == CLEANED:
             [row] = await self._database.fetch(self._sql(_CLEAN), CLEANED, KEPT, harmless=True)

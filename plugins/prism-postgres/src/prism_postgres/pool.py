@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -170,10 +170,9 @@ class Database:
         return await asyncpg.connect(config.url, **options)
 
     async def _release(self, pool: Any, connection: Connection) -> None:
-        try:
+        """Gives a connection back. The pool ends one that doesn't answer, and says so after the call's own error."""
+        with suppress(TimeoutError, *LOST):
             await pool.release(connection)
-        except LOST:
-            connection.terminate()
 
 
 def hosts(config: PostgresConfig) -> Sequence[str]:
@@ -251,7 +250,13 @@ async def _keep_session(connection: Connection) -> None:
 
 
 def _is_lost(connection: Connection, error: BaseException) -> bool:
-    """Whether an error is the connection's end. An InterfaceError may also be a mistake of ours."""
+    """Whether an error is the connection's end. An InterfaceError may also be a mistake of ours.
+
+    An InternalClientError is a connection that broke while a statement was prepared, and whose end asyncpg hasn't
+    noticed: it must not be used again.
+    """
+    if isinstance(error, asyncpg.InternalClientError):
+        connection.terminate()
     if isinstance(error, asyncpg.InterfaceError):
         return bool(connection.is_closed())
     return True

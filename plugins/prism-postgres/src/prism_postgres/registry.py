@@ -269,7 +269,8 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
     async def _renew(self, renewals: Sequence[Renewal]) -> list[tuple[int, RenewOutcome]]:
         """Outcomes with the places of their renewals, from 1."""
         found: dict[int, RenewOutcome] = {}
-        left = list(range(1, len(renewals) + 1))
+        # Whoever locks several leases does so in the order of identities.
+        left = sorted(range(1, len(renewals) + 1), key=lambda place: renewals[place - 1].identity)
         for _ in range(_RENEW_ATTEMPTS):
             chosen = [renewals[place - 1] for place in left]
             rows = await self._database.fetch(
