@@ -31,7 +31,7 @@ async def held_through(mix: Mix, kills: int, seed: int) -> None:
     assert len(record.received) > kills
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(300)  # it starts proxies again and again, which other tests beside it make slow
 @pytest.mark.parametrize("mix", [MIX, DURABLE], ids=str)
 async def test_nothing_acknowledged_is_lost_when_proxies_and_servers_are_killed(
     mix: Mix, conformance_seed: int
