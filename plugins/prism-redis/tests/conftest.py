@@ -29,7 +29,7 @@ QUICK_ON_CLUSTER = {
         *(200, 203, 206, 210, 212),
     ),
 }
-"""Checks that `make test` asks of the cluster: order, paging and batches over partitions, atomic steps; little waiting."""
+"""Checks that `make test` asks of the cluster: order, paging and batches over partitions, atomic steps."""
 
 Slot = TypeVar("Slot", bound=Backend)
 Open = Callable[..., Awaitable[Any]]
