@@ -58,7 +58,10 @@ class KafkaSubscription(Subscription):
             raise InternalError("the subscription is closed; call subscribe() for a new one")
         fresh = list(dict.fromkeys(topic for topic in topics if topic not in self._topics))
         await self._slot.listen(self, fresh)
-        self._topics.update(fresh)
+        if self._closed:
+            self._slot.leave(self, fresh)
+        else:
+            self._topics.update(fresh)
 
     async def remove(self, topics: Sequence[Topic]) -> None:
         """Stops listening to some; what has come in already is still delivered."""
