@@ -10,8 +10,8 @@ from prism_conformance.together.mixes import Mix
 from prism_conformance.together.stand import standing
 
 MIX = Mix("redis", "nats", "nats")
-KAFKA = Mix("redis", "kafka", "kafka")
-POSTGRES = Mix("postgres", "postgres", "postgres")
+DURABLE = Mix("postgres", "kafka", "kafka")
+ALONE = [Mix("redis", "redis", "redis"), Mix("postgres", "postgres", "postgres")]
 SHORT = 20
 LONG = 1_000
 
@@ -32,7 +32,7 @@ async def held_through(mix: Mix, kills: int, seed: int) -> None:
 
 
 @pytest.mark.timeout(300)  # it starts proxies again and again, which other tests beside it make slow
-@pytest.mark.parametrize("mix", [MIX, KAFKA, POSTGRES], ids=str)
+@pytest.mark.parametrize("mix", [MIX, DURABLE], ids=str)
 async def test_nothing_acknowledged_is_lost_when_proxies_and_servers_are_killed(
     mix: Mix, conformance_seed: int
 ) -> None:
@@ -48,6 +48,7 @@ async def test_campaign_notices_what_a_server_forgets(conformance_seed: int) -> 
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("mix", [Mix("redis", "nats", "redis"), MIX, POSTGRES], ids=str)
+@pytest.mark.timeout(2 * 3600)
+@pytest.mark.parametrize("mix", [MIX, DURABLE, *ALONE], ids=str)
 async def test_nothing_acknowledged_is_lost_over_many_kills(mix: Mix, conformance_seed: int) -> None:
     await held_through(mix, LONG, conformance_seed)
