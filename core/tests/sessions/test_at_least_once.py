@@ -87,6 +87,50 @@ async def test_an_ack_counts_though_its_proxy_dies_before_it_is_settled(pair: Pa
             assert result.delivered_count == 1
 
 
+def fails_once(patch: pytest.MonkeyPatch, durability: Any, method: str) -> list[int]:
+    """The slot can't be reached at the first call of a method; how many leases that was about."""
+    give_back = getattr(durability, method)
+    failed: list[int] = []
+
+    async def at_the_second_try(leases: Sequence[Lease], *more: Any) -> list[SettleOutcome]:
+        if not failed:
+            failed.append(len(leases))
+            raise OSError("gone")
+        return list(await give_back(leases, *more))
+
+    patch.setattr(durability, method, at_the_second_try)
+    return failed
+
+
+async def test_a_nack_is_not_forgotten_when_the_queue_cannot_be_reached(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender, receiver = pair
+    failed = fails_once(monkeypatch, (await receiver.coordinator.namespace(NS)).durability, "nack")
+    async with receiver.stream("a") as stream:
+        await sender.send(timeout=0, **QUEUED)
+        (delivery,) = await stream.until(Delivery)
+        stream.session.nack(delivery.tags)
+        await stream.until(Delivery, 2)  # long before the lease's 30 s are over
+        assert failed == [1]
+
+
+async def test_a_message_that_nobody_saw_is_not_forgotten_when_the_queue_cannot_be_reached(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender, receiver = pair
+    failed = fails_once(monkeypatch, (await receiver.coordinator.namespace(NS)).durability, "release")
+    unread = await receiver.hub.open(NS)
+    await unread.attach([AttachItem("a", {})])
+    await sender.send(timeout=0, **QUEUED)
+    await eventually(unread.leases)
+    unread.close()
+    async with receiver.stream(AttachItem("a")) as stream:
+        (delivery,) = await stream.until(Delivery)
+        assert delivery.attempts == [1]
+        assert failed == [1]
+
+
 async def test_a_repeated_ack_is_not_counted_twice_beyond_the_reported_statuses() -> None:
     async with opened_proxies(2, limits={"reported_statuses": 1}) as (sender, receiver):
         async with receiver.stream() as stream:

@@ -108,13 +108,23 @@ class Pump:
             await self._settle_acks()
             while self._nacks:
                 delay, leases = self._nacks.popitem()
-                with self._guard("nack messages"):
-                    await self._durability.nack(leases, delay)
+                try:
+                    with self._guard("nack messages"):
+                        await self._durability.nack(leases, delay)
+                except BaseException:
+                    self._nacks[delay] += leases
+                    self._settle_wanted.set()
+                    raise
                 self.wake({lease.queue for lease in leases} & self._bindings.keys())
             if self._releases:
                 leases, self._releases = self._releases, []
-                with self._guard("release messages"):
-                    await self._durability.release(leases)
+                try:
+                    with self._guard("release messages"):
+                        await self._durability.release(leases)
+                except BaseException:
+                    self._releases += leases
+                    self._settle_wanted.set()
+                    raise
                 self.wake({lease.queue for lease in leases} & self._bindings.keys())
 
     async def extend(self, leases: Sequence[Lease]) -> None:
