@@ -143,7 +143,7 @@ def test_explain_shows_each_part(lamps: Cli) -> None:
 
 def test_explain_is_readable(lamps: Cli) -> None:
     shown = lamps("explain", "--where", "room=kitchen").out
-    assert '{"room":"kitchen"}' in shown
+    assert '{"room": "kitchen"}' in shown
     assert "the proxy checks: nothing" in shown
     assert "everyone" in lamps("explain").out
 
