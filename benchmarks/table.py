@@ -35,7 +35,13 @@ what is compared is measured alternately in one run, ratios are medians of the r
 - **nats**: a multicast to 10,000 identities that have topics of their own, from the filter until the server has taken
   the last message, beside nats-py publishing to as many subjects; a message stored in JetStream queues, beside
   `js.publish` with 256 in flight. The server is in another process, and so is who listens.
+- **kafka**: a message stored for 10,000 identities in Kafka, with an answer for each, and a multicast to as many that
+  are registered in Valkey, beside aiokafka's `send_batch` and `send` of as many keyed records; the way to another proxy
+  that takes and acks them all. Both proxies are in one process.
 - **expiry**: 50,000 registrations with queues that run out at once, swept by four proxies; each is announced once.
+- **postgres_queues**: a message stored in 10,000 queues on PostgreSQL, beside one INSERT of as many; topics, beside
+  one statement that notifies; multicasts on PostgreSQL alone and with NATS, until the call has returned without
+  receipts, beside the query for the same rows and a publication as large, and until all receipts are in.
 - **import_time**: fresh interpreters.
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -19,7 +20,7 @@ from fleet import BUILDING, FLOORS, HQ, Device, Fleet, building, distance_km, se
 from prism import Client, PrismError, Status
 from prism_conformance.servers import ServerError
 from rich.console import Console
-from setting import Setting, clients_of, running
+from setting import NAMESPACE, Setting, clients_of, prism, running
 
 OLD = "1.0"
 LOW = 0.2
@@ -61,11 +62,14 @@ class Demo:
         async with self.online(awake):
             await self.send_the_update(awake)
             await self.lose_a_proxy(awake)
-            await self.see_the_results(awake)
+            await self.see_the_results(awake, awake)
             await self.setting.proxies.restart(node=1)
-            async with self.online(self.of(RETURNING)):
-                await self.sleepers_return(awake | self.of(RETURNING))
-        await self.compare_everything(awake | self.of(RETURNING))
+            back = self.of(RETURNING)
+            async with self.online(back):
+                await self.sleepers_return(awake | back)
+                await self.see_the_results(awake | back, back)
+        await self.compare_everything(awake | back)
+        await self.read_the_audit()
 
     async def register(self) -> None:
         start = time.perf_counter()
@@ -117,7 +121,7 @@ class Demo:
             f"and each one that is online installs it ({again} got the command again, under the same id)"
         )
 
-    async def see_the_results(self, done: set[str]) -> None:
+    async def see_the_results(self, done: set[str], shown: set[str]) -> None:
         """Who has acked is DELIVERED; for whom it waits is PENDING."""
         followed = self.old & done
         async with asyncio.timeout(PATIENCE):
@@ -128,7 +132,7 @@ class Demo:
         pending = {name for name, status in statuses.items() if status.status is Status.PENDING}
         self.holds("DELIVERED", delivered, followed)
         self.holds("PENDING", pending, self.old - followed)
-        names = [*sorted(delivered)[: SHOWN // 2], *sorted(pending)[: SHOWN // 2]]
+        names = [*sorted(delivered & shown)[: SHOWN // 2], *sorted(pending)[: SHOWN // 2]]
         now = {found.identity: found.metadata["firmware_version"] for found in await self.first.get_many(names)}
         before = {name: self.fleet[name]["firmware_version"] for name in names}
         table = dashboard.results([statuses[name] for name in names], before, now)
@@ -143,7 +147,6 @@ class Demo:
         self.holds("devices that installed it", set(self.log.installed), self.old & awake)
         back = len(self.old & self.of(RETURNING))
         self.claim(f"the sleeping stations of {', '.join(RETURNING)} come back by the other proxy; {back} get it then")
-        await self.see_the_results(awake)
 
     async def compare_everything(self, done: set[str]) -> None:
         """The whole registry against the books: nothing was changed that wasn't meant, nothing was left out."""
@@ -157,6 +160,14 @@ class Demo:
         self.claim(
             f"of {len(found):,} devices exactly those {len(followed)} have new firmware, and no other got a command"
         )
+
+    async def read_the_audit(self) -> None:
+        """Who sent what to how many is on record, in the registry's own database."""
+        asked = ("--namespace", NAMESPACE, "--message-id", self.message_id, "--kind", "multicast_result")
+        printed = await prism("audit", "--config", str(self.setting.config), *asked, "--json")
+        [entry] = [json.loads(line) for line in printed.splitlines()]
+        self.holds("the update's targets, as audited", entry["targets"], len(self.old))
+        self.claim("the audit has the update: by which filter, for how many, and what became of it")
 
     @asynccontextmanager
     async def online(self, names: set[str]) -> AsyncIterator[None]:
@@ -214,7 +225,7 @@ def main() -> int:
 
 
 async def play(console: Console, count: int | None) -> None:
-    outdoor = stations(count)
+    outdoor = stations(count, (*ONLINE, *RETURNING))
     fleet = {**building(), **outdoor}
     async with running() as setting, clients_of(setting) as clients:
         console.print(

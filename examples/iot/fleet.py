@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeAlias
 
 import airportsdata
@@ -39,10 +39,16 @@ def building() -> Fleet:
     return fleet
 
 
-def stations(count: int | None = None) -> Fleet:
-    """A weather station at each airport that the package `airportsdata` knows, or at the first `count` of them."""
+def stations(count: int | None = None, first: Collection[str] = ()) -> Fleet:
+    """A weather station at each airport that the package `airportsdata` knows.
+
+    Args:
+        count: only so many.
+        first: countries (ISO 3166) whose airports come first.
+    """
     fleet: Fleet = {}
-    for icao, airport in sorted(airportsdata.load("ICAO").items())[:count]:
+    airports = airportsdata.load("ICAO").items()
+    for icao, airport in sorted(airports, key=lambda each: (each[1]["country"] not in first, each[0]))[:count]:
         location = {"lat": airport["lat"], "lon": airport["lon"], "country": airport["country"]}
         name = f"station-{icao}"
         fleet[name] = _device(name, "sensor", location, ["wind", "temperature"])

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,8 @@ class Setting:
     postgres: AsyncServer
     kafka: AsyncServer
     proxies: AsyncServer
-    config: Mapping[str, Any]
+    config: Path
+    """What the proxies run with."""
 
     @property
     def addresses(self) -> list[str]:
@@ -52,17 +53,11 @@ async def running() -> AsyncIterator[Setting]:
         postgres = await stack.enter_async_context(await AsyncServer.start("postgres", durable=True))
         kafka = await stack.enter_async_context(await AsyncServer.start("kafka", durable=True))
         config = configured(postgres.url, kafka.url)
-        await migrated(config)
+        file = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="prism-iot-"))) / "prism.yaml"
+        file.write_text(json.dumps(config), encoding="utf-8")
+        await prism("migrate", "--config", str(file))  # the tables and indexes, before the first proxy starts
         proxies = AsyncServer(await asyncio.to_thread(start_proxies, config))
-        yield Setting(postgres, kafka, await stack.enter_async_context(proxies), config)
-
-
-async def migrated(config: Mapping[str, Any]) -> None:
-    """Makes the tables and indexes, as an operator does before the first proxy starts."""
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        json.dump(config, file)
-        file.flush()
-        await prism("migrate", "--config", file.name)
+        yield Setting(postgres, kafka, await stack.enter_async_context(proxies), file)
 
 
 async def prism(*arguments: str) -> str:

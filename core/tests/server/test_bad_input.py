@@ -118,14 +118,26 @@ async def test_an_identity_that_cannot_be_one_is_refused_everywhere(stub, identi
         stub.Register(pb.RegisterRequest(identity=identity)),
         stub.Get(pb.GetRequest(identities=[identity])),
         stub.Unregister(pb.UnregisterRequest(identity=identity)),
-        stub.UnregisterMany(pb.UnregisterManyRequest(identities=[identity])),
-        stub.Heartbeat(pb.HeartbeatRequest(identities=[identity])),
+        stub.ListDeadLetters(pb.ListDeadLettersRequest(identity=identity)).read(),
+        stub.ReplayDeadLetters(pb.ReplayDeadLettersRequest(identity=identity)),
         stub.Update(pb.UpdateRequest(identity=identity)),
     ]
     for call in calls:
         code, error = await refused(call)
         assert code is StatusCode.INVALID_ARGUMENT
         assert "identity" in error.message
+
+
+@pytest.mark.parametrize("identity", ["", LONG, "a\nb", "a\x00", "\u2028"])
+async def test_an_identity_that_cannot_be_one_fails_alone_in_a_batch(stub, identity):
+    await stub.Register(pb.RegisterRequest(identity="a"))
+    renewed = await stub.Heartbeat(pb.HeartbeatRequest(identities=[identity, "a"], ttl_seconds=60))
+    removed = await stub.UnregisterMany(pb.UnregisterManyRequest(identities=[identity, "a"]))
+    assert [moment > 0 for moment in renewed.expires_at_us] == list(removed.removed) == [False, True]
+    for answer in (renewed, removed):
+        (failed,) = answer.errors
+        assert (failed.index, failed.status.code) == (0, StatusCode.INVALID_ARGUMENT.value[0])
+        assert "identity" in failed.status.message
 
 
 @pytest.mark.parametrize("namespace", ["x" * 129, "a\nb"])

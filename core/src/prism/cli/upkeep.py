@@ -48,9 +48,9 @@ def migrate(
 ) -> None:
     """Make and update the tables and indexes of the backends.
 
-    Proxies may serve meanwhile. It first holds every live registration against `identity_schema`. Where some don't fit
-    (a narrowed enum, another type, a new required field), it stops: they would live on, but every change of theirs
-    would be refused.
+    Proxies may serve meanwhile. First holds every live registration against `identity_schema`. Where some don't fit (a
+    narrowed enum, another type, a new required field), it stops: they would live on, but every change of theirs would
+    be refused.
     """
     with needing("server"):
         from prism.config import load_config  # noqa: PLC0415 - YAML and pydantic

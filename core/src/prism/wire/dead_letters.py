@@ -10,7 +10,7 @@ from prism.wire.identities import PAGE_BYTES
 
 
 def to_pages(letters: Sequence[DeadLetter], limit: int = PAGE_BYTES) -> Iterator[pb.DeadLetterPage]:
-    """Pages of at most about `limit` bytes, with at least one letter each; none for none."""
+    """Pages of at most about `limit` bytes, with at least one letter each; for none an empty one."""
     page = pb.DeadLetterPage()
     size = 0
     for letter in letters:
@@ -21,8 +21,7 @@ def to_pages(letters: Sequence[DeadLetter], limit: int = PAGE_BYTES) -> Iterator
             page, size = pb.DeadLetterPage(), 0
         page.dead_letters.append(message)
         size += length
-    if size:
-        yield page
+    yield page
 
 
 def from_page(identity: str, page: pb.DeadLetterPage) -> Iterator[DeadLetter]:

@@ -19,7 +19,9 @@ from aiokafka.errors import (
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.record.memory_records import MemoryRecords
+from prism.slots.context import Code
 
+from prism_kafka.errors import NotConnected, classify
 from prism_kafka.link import Link, has_leaders, patiently
 
 logger = logging.getLogger(__name__)
@@ -200,7 +202,12 @@ class Tail:
 
     async def _stumble(self, partition: TopicPartition, kind: type[KafkaError]) -> None:
         if kind is OffsetOutOfRangeError:
-            self._positions[partition] = await self._lost(partition)
+            try:
+                self._positions[partition] = await self._lost(partition)
+            except (KafkaError, NotConnected) as error:
+                if classify(error) not in {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED}:
+                    raise
+                logger.debug("%s: %r", partition, error)  # the next request meets it again
             return
         logger.debug("%s: %s", partition, kind.__name__)
         await asyncio.sleep(_PAUSE_S)

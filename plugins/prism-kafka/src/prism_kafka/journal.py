@@ -104,9 +104,11 @@ class Journal(KafkaSlot, Measured):
         }
 
     async def _ensure_topics(self) -> dict[str, int]:
-        config = self._config
-        found = await topics.ensure(self._link, [topics.log(self._log, config.partitions, config)])
-        return found | await topics.ensure(self._link, [topics.log(self._snapshots, found[self._log], config)])
+        found = await topics.ensure(self._link, self._plans(self._config.partitions)[:1])
+        return await topics.ensure(self._link, self._plans(found[self._log]))
+
+    def _plans(self, partitions: int | None) -> list[topics.Plan]:
+        return [topics.log(name, partitions, self._config) for name in (self._log, self._snapshots)]
 
     async def _call(
         self,
@@ -200,7 +202,11 @@ class Journal(KafkaSlot, Measured):
         self._consider_snapshot(replica, end - after)
 
     async def _lose(self, partition: TopicPartition) -> int:
-        """The records we wait for are gone: a newer snapshot stands for them, or the broker has lost the log's end."""
+        """The records we wait for are gone: a newer snapshot stands for them, or somebody deleted the topic.
+
+        A broker may have made it anew by itself, with settings that lose messages; then the slot stops.
+        """
+        await topics.ensure(self._link, self._plans(self._count))
         replica = self._replicas[partition.partition]
         applied = replica.state.next_offset
         await self._restore(replica)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from prism.filters.ast import Node, Support
@@ -21,7 +21,6 @@ from prism.slots.registry import (
     Refused,
     RegistryBackend,
     Renewal,
-    Renewed,
     RenewOutcome,
     ScanPage,
     SetOutcome,
@@ -29,23 +28,21 @@ from prism.slots.registry import (
 )
 
 from prism_postgres import auditing, indexing
-from prism_postgres.errors import failure
 from prism_postgres.indexes import Indexed, wanted
+from prism_postgres.lots import ROWS, in_lots, rounds
 from prism_postgres.migrations import Module
 from prism_postgres.ordering import position
 from prism_postgres.plugin import REGISTRY
 from prism_postgres.pool import Database
 from prism_postgres.predicates import support
+from prism_postgres.renewing import RENEWALS, renew
 from prism_postgres.scanning import FROM, FULL, LIVE, Scan, Where, select, select_count
 from prism_postgres.slot import PostgresSlot, logger, namespace_number
 from prism_postgres.writing import (
-    ROWS,
-    Item,
     check_ttl,
     delete_outcome,
     document_of,
     is_unknown,
-    rounds,
     set_outcome,
     write_columns,
 )
@@ -61,20 +58,6 @@ _GET: Final = f"""
         ON r.identity = i.identity
     WHERE r.namespace = $1 AND l.namespace = $1 AND {LIVE}
 """  # noqa: S608 - our own columns
-_RENEW: Final = """
-    UPDATE __schema__.leases l
-    SET expires_at = now + i.ttl, bucket = (now + i.ttl) >> 25
-    FROM unnest($2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY AS i (identity, fence, ttl, place),
-        (SELECT __schema__.now_micros() AS now OFFSET 0) AS clock
-    WHERE l.namespace = $1 AND l.identity = i.identity AND (i.fence IS NULL OR l.registration_id = i.fence)
-        AND (l.expires_at IS NULL OR l.expires_at > now)
-    RETURNING i.place, l.expires_at
-"""
-_LEASES: Final = f"""
-    SELECT l.identity, l.registration_id FROM __schema__.leases l
-    WHERE l.namespace = $1 AND l.identity = ANY($2) AND {LIVE}
-"""  # noqa: S608
-_RENEW_ATTEMPTS: Final = 3
 _MAINTENANCE: Final = 3600.0
 """Seconds between looks at the audit's partitions."""
 
@@ -106,7 +89,7 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
             await self._maintain_audit()
 
     async def set(self, writes: Sequence[Write]) -> list[SetOutcome]:
-        """Stores registrations, up to 2,500 or 4 MiB of metadata in one statement."""
+        """Stores registrations, up to 5,000 or 4 MiB of metadata in one statement."""
         outcomes: list[Any] = [None] * len(writes)
         documents: list[str | None] = [None] * len(writes)
         good = []
@@ -124,11 +107,11 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
             return await self._database.fetch(self._sql(_SET), self._number, limit, self._actor, *columns)
 
         lots = list(rounds(writes, good, sizes))
-        await self._in_lots(lots, writes, outcomes, store, set_outcome, "store the registration")
+        await in_lots(lots, writes, outcomes, store, set_outcome, "store the registration")
         return outcomes
 
     async def get(self, identities: Sequence[str]) -> list[Registration | None]:
-        """The live registrations, 2,500 at a time, each lot as of one moment."""
+        """The live registrations, 5,000 at a time, each lot as of one moment."""
         found: list[Registration | None] = [None] * len(identities)
         for start in range(0, len(identities), ROWS):
             names = ["" if is_unknown(name) else name for name in identities[start : start + ROWS]]
@@ -142,7 +125,7 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
 
     async def scan(self, query: Query) -> AsyncIterator[ScanPage]:
         """The matching live records in pages; see `scanning`."""
-        async for page in Scan(self._database, self._where, query).pages():
+        async for page in Scan(self._database, self.where, query).pages():
             yield page
 
     async def count(self, conjuncts: Sequence[Node]) -> int:
@@ -150,7 +133,7 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
         if not conjuncts:
             sql, values = self._sql("SELECT __schema__.count_live($1) AS count"), [self._number]
         else:
-            statement = select_count(self._where, conjuncts)
+            statement = select_count(self.where, conjuncts)
             sql, values = statement.sql, statement.values
         row = await self._database.fetch_row(sql, *values, harmless=True)
         assert row is not None
@@ -158,7 +141,7 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
         return count
 
     async def delete(self, fences: Sequence[Fence]) -> list[DeleteOutcome]:
-        """Removes registrations, up to 2,500 in one statement."""
+        """Removes registrations, up to 5,000 in one statement."""
         outcomes: list[Any] = [Refused(Refusal.NOT_FOUND)] * len(fences)
 
         async def remove(lot: list[int]) -> list[Any]:
@@ -170,11 +153,11 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
 
         known = [i for i, fence in enumerate(fences) if not is_unknown(fence.identity)]
         lots = list(rounds(fences, known))
-        await self._in_lots(lots, fences, outcomes, remove, delete_outcome, "delete the registration")
+        await in_lots(lots, fences, outcomes, remove, delete_outcome, "delete the registration")
         return outcomes
 
     async def expire(self, renewals: Sequence[Renewal]) -> list[RenewOutcome]:
-        """Renews many in one statement, which touches leases alone."""
+        """Renews up to 10,000 in one statement, which touches leases alone."""
         outcomes: list[Any] = [Refused(Refusal.NOT_FOUND)] * len(renewals)
         good = []
         for i, renewal in enumerate(renewals):
@@ -186,15 +169,17 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
                 if not is_unknown(renewal.identity):
                     good.append(i)
 
-        async def renew(lot: list[int]) -> list[Any]:
-            return await self._renew([renewals[i] for i in lot])
+        async def renew_lot(lot: list[int]) -> Sequence[RenewOutcome]:
+            return await renew(self._database, self._config.db_schema, self._number, [renewals[i] for i in lot])
 
-        lots = list(rounds(renewals, good))
-        await self._in_lots(lots, renewals, outcomes, renew, lambda _, row: row[1], "renew the registration")
+        # Whoever locks several leases does so in the order of identities.
+        good.sort(key=lambda i: renewals[i].identity)
+        lots = list(rounds(renewals, good, rows=RENEWALS))
+        await in_lots(lots, renewals, outcomes, renew_lot, lambda _, outcome: outcome, "renew the registration")
         return outcomes
 
     async def pop_expired(self, limit: int) -> list[Registration]:
-        """Removes expired registrations, 2,500 in one statement, and returns them."""
+        """Removes expired registrations, 5,000 in one statement, and returns them."""
         if self._context.audit and time.monotonic() >= self._next_maintenance:
             await self._maintain_audit()
         popped: list[Registration] = []
@@ -218,7 +203,7 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
     async def explain(self, query: Query) -> str:
         """PostgreSQL's plan of the first chunk of a scan, for the very values of the query."""
         start = None if query.after is None else position(query.sort, query.after)
-        statement = select(self._where, query, start, min(query.page_size, query.limit or query.page_size))
+        statement = select(self.where, query, start, min(query.page_size, query.limit or query.page_size))
         rows = await self._database.fetch("EXPLAIN " + statement.sql, *statement.values, harmless=True)
         return "\n".join(row[0] for row in rows)
 
@@ -263,68 +248,6 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
         return current_actor().replace("\0", "") if self._context.audit else None
 
     @property
-    def _where(self) -> Where:
+    def where(self) -> Where:
+        """Where this namespace's records are."""
         return Where(self._config.db_schema, self._number, self._indexed)
-
-    async def _renew(self, renewals: Sequence[Renewal]) -> list[tuple[int, RenewOutcome]]:
-        """Outcomes with the places of their renewals, from 1."""
-        found: dict[int, RenewOutcome] = {}
-        # Whoever locks several leases does so in the order of identities.
-        left = sorted(range(1, len(renewals) + 1), key=lambda place: renewals[place - 1].identity)
-        for _ in range(_RENEW_ATTEMPTS):
-            chosen = [renewals[place - 1] for place in left]
-            rows = await self._database.fetch(
-                self._sql(_RENEW),
-                self._number,
-                [renewal.identity for renewal in chosen],
-                [renewal.registration_id for renewal in chosen],
-                [renewal.ttl for renewal in chosen],
-                harmless=True,
-            )
-            for row in rows:
-                found[left[row["place"] - 1]] = Renewed(row["expires_at"])
-            left = [place for place in left if place not in found]
-            if not left:
-                break
-            missed = [renewals[place - 1].identity for place in left]
-            leases = await self._database.fetch(self._sql(_LEASES), self._number, missed, harmless=True)
-            live = {row["identity"]: row["registration_id"] for row in leases}
-            for place in left:
-                renewal = renewals[place - 1]
-                current = live.get(renewal.identity)
-                if current is None:
-                    found[place] = Refused(Refusal.NOT_FOUND)
-                elif renewal.registration_id not in (None, current):
-                    found[place] = Refused(Refusal.STALE)
-            left = [place for place in left if place not in found]  # registered a moment ago: once more
-            if not left:
-                break
-        return [*found.items(), *((place, Refused(Refusal.NOT_FOUND)) for place in left)]
-
-    async def _in_lots(
-        self,
-        lots: Sequence[list[int]],
-        items: Sequence[Item],
-        outcomes: list[Any],
-        act: Callable[[list[int]], Any],
-        outcome: Callable[[Item, Any], Any],
-        action: str,
-    ) -> None:
-        """Acts on lots in turn and puts their outcomes in place. Raises when none succeeds."""
-        errors: list[Exception] = []
-        for lot in lots:
-            try:
-                rows = await act(lot)
-            except Exception as error:
-                if self.classify(error) is None:
-                    raise
-                errors.append(error)
-                problem = failure(error, action)
-                for i in lot:
-                    outcomes[i] = problem
-                continue
-            for row in rows:
-                i = lot[row[0] - 1]
-                outcomes[i] = outcome(items[i], row)
-        if errors and len(errors) == len(lots):
-            raise errors[0]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Any, Final
 
 import orjson
 from prism.model.errors import InvalidArgument, InvalidMetadata, PrismError, Violation
@@ -24,23 +24,7 @@ from prism.slots.registry import (
 
 from prism_postgres.documents import jsonb_of
 
-ROWS: Final = 2_500
-"""Items in one statement, so that no lock is held for long."""
-BYTES: Final = 4 * 1024 * 1024
-"""Bytes of metadata in one statement."""
-
 _INT64: Final = 2**63
-
-
-class Named(Protocol):
-    """An item of a batch."""
-
-    @property
-    def identity(self) -> str:
-        """Whom it is about."""
-
-
-Item = TypeVar("Item", bound=Named)
 
 
 def document_of(write: Write) -> str | None:
@@ -70,26 +54,6 @@ def check_ttl(ttl: int | None) -> None:
         raise InvalidArgument.at("ttl", text)
 
 
-def rounds(items: Sequence[Item], positions: Sequence[int], sizes: Sequence[int] | None = None) -> Iterator[list[int]]:
-    """Positions in lots, each with every identity at most once, and those of one identity in order.
-
-    A lot is bounded in number, and in bytes where there are sizes.
-    """
-    lot: list[int] = []
-    names: set[str] = set()
-    size = 0
-    for i in positions:
-        more = sizes[i] if sizes is not None else 0
-        if lot and (items[i].identity in names or len(lot) >= ROWS or size + more > BYTES):
-            yield lot
-            lot, names, size = [], set(), 0
-        lot.append(i)
-        names.add(items[i].identity)
-        size += more
-    if lot:
-        yield lot
-
-
 def write_columns(writes: Sequence[Write], documents: Sequence[str | None]) -> list[list[Any]]:
     """The columns that `set_registrations` takes, in its order."""
     return [
@@ -107,7 +71,7 @@ def write_columns(writes: Sequence[Write], documents: Sequence[str | None]) -> l
 
 def set_outcome(write: Write, row: Any) -> SetOutcome:
     """What became of a write."""
-    _, outcome, revision, registered_at, updated_at, expires_at, old_id, old_address = row
+    outcome, revision, registered_at, updated_at, expires_at, old_id, old_address = row
     if outcome != "stored":
         return Refused(Refusal(outcome))
     stored = Registration(
@@ -126,7 +90,7 @@ def set_outcome(write: Write, row: Any) -> SetOutcome:
 
 def delete_outcome(fence: Fence, row: Any) -> DeleteOutcome:
     """What became of a removal."""
-    _, outcome, registration_id, address = row
+    outcome, registration_id, address = row
     if outcome != "deleted":
         return Refused(Refusal(outcome))
     return Deleted(Target(fence.identity, registration_id, address))

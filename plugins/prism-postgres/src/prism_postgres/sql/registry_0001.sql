@@ -60,6 +60,9 @@ BEGIN
 END
 $$;
 
+-- The functions below go from array to array, item by item in its place, and look up rows by their keys: their plans are
+-- generic ones, which take every array for a short one. Nothing in them joins two arrays.
+
 -- Writes registrations, each identity at most once. `p_kinds` are preconditions: 0 anything, 1 absent, 2 at a revision.
 -- `p_ttls` are microseconds, null for never, -1 to keep the expiry. `p_documents` are null where the metadata itself can
 -- be read as JSONB. `p_actor` is who does it, null where nothing is audited.
@@ -77,7 +80,6 @@ CREATE FUNCTION __schema__.set_registrations(
     p_metadata bytea[],
     p_documents jsonb[]
 ) RETURNS TABLE (
-    place bigint,
     outcome text,
     revision bigint,
     registered_at bigint,
@@ -85,207 +87,227 @@ CREATE FUNCTION __schema__.set_registrations(
     expires_at bigint,
     old_registration_id text,
     old_address text
-) LANGUAGE plpgsql SET plan_cache_mode = auto AS $$
+) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
-    v_now bigint;
     v_size integer := cardinality(p_identities);
-    v_left integer := v_size;
-    v_open boolean[] := array_fill(true, ARRAY[v_size]);
-    v_new bigint[];
-    v_revisions bigint[];
-    v_expiries bigint[];
-    v_count bigint := 0;
-    v_room bigint;
+    v_now bigint;
+    v_found bigint;
+    v_new bigint;
+    v_inserted bigint;
     v_place bigint;
+    v_outcomes text[];
+    v_revisions bigint[];
+    v_exists boolean[] := array_fill(false, ARRAY[v_size]);
+    v_live boolean[] := v_exists;
+    v_old_revisions bigint[];
+    v_old_registered_at bigint[];
+    v_old_expires_at bigint[];
+    v_old_registration_ids text[];
+    v_old_addresses text[];
 BEGIN
     IF p_limit IS NOT NULL THEN
         PERFORM 1 FROM __schema__.namespaces WHERE number = p_namespace FOR NO KEY UPDATE;
-        v_room := p_limit - __schema__.count_live(p_namespace);
-        IF v_room < v_size THEN
-            PERFORM 1 FROM __schema__.leases l
-                WHERE l.namespace = p_namespace AND l.identity = ANY(p_identities) ORDER BY l.identity FOR UPDATE;
-            v_now := __schema__.now_micros();
-            v_room := p_limit - __schema__.count_live(p_namespace);
-            FOR place IN
-                SELECT i.place FROM unnest(p_identities, p_kinds) WITH ORDINALITY AS i (identity, kind, place)
-                WHERE i.kind < 2 AND NOT EXISTS (
-                    SELECT FROM __schema__.leases l
-                    WHERE l.namespace = p_namespace AND l.identity = i.identity
-                        AND (l.expires_at IS NULL OR l.expires_at > v_now)
-                )
-                ORDER BY i.place OFFSET greatest(v_room, 0)
-            LOOP
-                v_open[place] := false;
-                v_left := v_left - 1;
-                outcome := 'quota_exceeded';
-                RETURN NEXT;
-            END LOOP;
+    END IF;
+
+    -- What is there is locked in the order of identities, so that no two of us wait for each other.
+    SELECT count(*) INTO v_found FROM (
+        SELECT FROM __schema__.leases l WHERE l.namespace = p_namespace AND l.identity = ANY(p_identities)
+        ORDER BY l.identity FOR UPDATE
+    ) AS locked;
+    v_now := __schema__.now_micros();
+    IF v_found > 0 THEN
+        SELECT
+            array_agg(l.identity IS NOT NULL ORDER BY i.place),
+            array_agg(l.identity IS NOT NULL AND (l.expires_at IS NULL OR l.expires_at > v_now) ORDER BY i.place),
+            array_agg(r.revision ORDER BY i.place),
+            array_agg(r.registered_at ORDER BY i.place),
+            array_agg(l.expires_at ORDER BY i.place),
+            array_agg(l.registration_id ORDER BY i.place),
+            array_agg(r.address ORDER BY i.place)
+        INTO v_exists, v_live, v_old_revisions, v_old_registered_at, v_old_expires_at, v_old_registration_ids,
+            v_old_addresses
+        FROM unnest(p_identities) WITH ORDINALITY AS i (identity, place)
+        LEFT JOIN __schema__.leases l ON l.namespace = p_namespace AND l.identity = i.identity
+        LEFT JOIN __schema__.registrations r ON r.namespace = p_namespace AND r.identity = i.identity;
+    END IF;
+    SELECT array_agg(
+        CASE
+            WHEN live AND kind = 1 THEN 'already_exists'
+            WHEN NOT live AND kind = 2 THEN 'not_found'
+            WHEN kind = 2 AND old_revision <> wanted THEN 'conflict'
+            ELSE 'stored'
+        END ORDER BY place
+    ) INTO v_outcomes
+    FROM unnest(p_kinds, p_revisions, v_live, v_old_revisions)
+        WITH ORDINALITY AS i (kind, wanted, live, old_revision, place);
+
+    IF p_limit IS NOT NULL THEN
+        -- Nobody else adds any now. The first ones that fit are let in.
+        FOR v_place IN
+            SELECT i.place FROM unnest(v_outcomes, v_live) WITH ORDINALITY AS i (outcome, live, place)
+            WHERE i.outcome = 'stored' AND NOT i.live
+            ORDER BY i.place OFFSET greatest(p_limit - __schema__.count_live(p_namespace), 0)
+        LOOP
+            v_outcomes[v_place] := 'quota_exceeded';
+        END LOOP;
+    END IF;
+
+    SELECT count(*) INTO v_new FROM unnest(v_outcomes, v_exists) AS i (outcome, there)
+        WHERE i.outcome = 'stored' AND NOT i.there;
+    IF v_new > 0 THEN
+        INSERT INTO __schema__.leases (namespace, identity, registration_id, expires_at, bucket)
+            SELECT p_namespace, i.identity, i.registration_id, v_now + i.ttl, (v_now + i.ttl) >> 25
+            FROM unnest(v_outcomes, v_exists, p_identities, p_registration_ids, p_ttls)
+                AS i (outcome, there, identity, registration_id, ttl)
+            WHERE i.outcome = 'stored' AND NOT i.there
+            ORDER BY i.identity
+            ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS v_inserted = ROW_COUNT;
+        IF v_inserted <> v_new THEN
+            RAISE EXCEPTION 'an identity has just been registered by another' USING ERRCODE = 'serialization_failure';
         END IF;
+        PERFORM __schema__.count_leases(p_namespace, v_new);
     END IF;
 
-    FOR attempt IN 1..10 LOOP
-        EXIT WHEN v_left = 0;
-        -- Those that aren't there. Revisions are drawn when the leases are ours.
-        v_now := __schema__.now_micros();
-        WITH item AS MATERIALIZED (
-            SELECT * FROM unnest(
-                v_open, p_identities, p_kinds, p_ttls, p_registration_ids, p_addresses, p_owners, p_metadata,
-                p_documents
-            ) WITH ORDINALITY AS i (
-                open, identity, kind, ttl, registration_id, address, owner, metadata, document, place
-            )
-            WHERE i.open AND i.kind < 2
-        ), lease AS (
-            INSERT INTO __schema__.leases (namespace, identity, registration_id, expires_at, bucket)
-            SELECT p_namespace, identity, registration_id, v_now + ttl, (v_now + ttl) >> 25 FROM item ORDER BY identity
-            ON CONFLICT DO NOTHING
-            RETURNING identity, expires_at
-        ), stored AS (
-            INSERT INTO __schema__.registrations (
-                namespace, identity, revision, registered_at, updated_at, registration_id, address, owner, document,
-                metadata
-            )
-            SELECT p_namespace, identity, nextval('__schema__.revision'), v_now, v_now, registration_id, address, owner,
-                coalesce(document, convert_from(metadata, 'UTF8')::jsonb), metadata
-            FROM lease JOIN item USING (identity)
-            RETURNING identity, revision, registration_id
-        ), noted AS (
-            INSERT INTO __schema__.audit (namespace, kind, actor, identity, registration_id, revision)
-            SELECT p_namespace, 'register', p_actor, identity, registration_id, revision FROM stored
-            WHERE p_actor IS NOT NULL
+    -- Revisions are drawn when every lease is ours, so that those of an identity always rise.
+    v_revisions := ARRAY(
+        SELECT CASE WHEN i.outcome = 'stored' THEN nextval('__schema__.revision') END
+        FROM unnest(v_outcomes) WITH ORDINALITY AS i (outcome, place) ORDER BY i.place
+    );
+    IF v_new > 0 THEN
+        INSERT INTO __schema__.registrations (
+            namespace, identity, revision, registered_at, updated_at, registration_id, address, owner, document,
+            metadata
         )
-        SELECT coalesce(array_agg(item.place), '{}'), array_agg(stored.revision), array_agg(lease.expires_at)
-            INTO v_new, v_revisions, v_expiries
-            FROM stored JOIN item USING (identity) JOIN lease USING (identity);
-        v_count := v_count + cardinality(v_new);
-        v_left := v_left - cardinality(v_new);
-        RETURN QUERY SELECT n.place, 'stored', n.revision, v_now, v_now, n.expires_at, NULL::text, NULL::text
-            FROM unnest(v_new, v_revisions, v_expiries) AS n (place, revision, expires_at);
-        EXIT WHEN v_left = 0;
-        FOREACH v_place IN ARRAY v_new LOOP
-            v_open[v_place] := false;
-        END LOOP;
-
-        -- Those that are. Nobody else changes them once their leases are locked.
-        PERFORM 1 FROM __schema__.leases l
-            WHERE l.namespace = p_namespace AND l.identity = ANY(p_identities) ORDER BY l.identity FOR UPDATE;
-        v_now := __schema__.now_micros();
-        FOR place, outcome, revision, registered_at, updated_at, expires_at, old_registration_id, old_address IN
-            WITH item AS MATERIALIZED (
-                SELECT i.*, l.registration_id AS old_registration_id, r.address AS old_address,
-                    l.expires_at IS NULL OR l.expires_at > v_now AS live,
-                    CASE
-                        WHEN kind = 1 AND (l.expires_at IS NULL OR l.expires_at > v_now) THEN 'already_exists'
-                        WHEN kind = 2 AND l.expires_at <= v_now THEN 'not_found'
-                        WHEN kind = 2 AND r.revision <> i.wanted THEN 'conflict'
-                        ELSE 'stored'
-                    END AS outcome
-                FROM unnest(
-                    v_open, p_identities, p_kinds, p_revisions, p_ttls, p_registration_ids, p_addresses, p_owners,
-                    p_metadata, p_documents
-                ) WITH ORDINALITY AS i (
-                    open, identity, kind, wanted, ttl, registration_id, address, owner, metadata, document, place
-                )
-                JOIN __schema__.leases l ON l.namespace = p_namespace AND l.identity = i.identity
-                JOIN __schema__.registrations r ON r.namespace = p_namespace AND r.identity = i.identity
-                WHERE i.open
-            ), lease AS (
-                UPDATE __schema__.leases l SET
-                    registration_id = item.registration_id,
-                    expires_at = CASE WHEN ttl = -1 THEN l.expires_at ELSE v_now + ttl END,
-                    bucket = CASE WHEN ttl = -1 THEN l.bucket ELSE (v_now + ttl) >> 25 END
-                FROM item
-                WHERE l.namespace = p_namespace AND l.identity = item.identity AND item.outcome = 'stored'
-                RETURNING l.identity, l.expires_at
-            ), stored AS (
-                UPDATE __schema__.registrations r SET
-                    revision = nextval('__schema__.revision'),
-                    registered_at = CASE WHEN kind = 2 THEN r.registered_at ELSE v_now END,
-                    updated_at = v_now,
-                    registration_id = item.registration_id,
-                    address = item.address,
-                    owner = item.owner,
-                    document = coalesce(item.document, convert_from(item.metadata, 'UTF8')::jsonb),
-                    metadata = item.metadata
-                FROM item
-                WHERE r.namespace = p_namespace AND r.identity = item.identity AND item.outcome = 'stored'
-                RETURNING r.identity, r.revision, r.registered_at, r.updated_at
-            ), noted AS (
-                INSERT INTO __schema__.audit (namespace, kind, actor, identity, registration_id, revision)
-                SELECT p_namespace, CASE WHEN item.kind = 2 THEN 'update' ELSE 'register' END, p_actor, item.identity,
-                    item.registration_id, stored.revision
-                FROM stored JOIN item USING (identity) WHERE p_actor IS NOT NULL
-            )
-            SELECT item.place, item.outcome, stored.revision, stored.registered_at, stored.updated_at,
-                lease.expires_at, CASE WHEN live THEN item.old_registration_id END,
-                CASE WHEN live THEN item.old_address END
-            FROM item LEFT JOIN stored USING (identity) LEFT JOIN lease USING (identity)
-        LOOP
-            v_open[place] := false;
-            v_left := v_left - 1;
-            RETURN NEXT;
-        END LOOP;
-
-        -- What is to be changed and isn't there, is not found. What was there and has just gone is tried again.
-        FOR place IN
-            SELECT i.place FROM unnest(v_open, p_kinds) WITH ORDINALITY AS i (open, kind, place) WHERE open AND kind = 2
-        LOOP
-            v_open[place] := false;
-            v_left := v_left - 1;
-            outcome := 'not_found';
-            RETURN NEXT;
-        END LOOP;
-    END LOOP;
-    IF v_left > 0 THEN
-        RAISE EXCEPTION 'the registrations keep coming and going' USING ERRCODE = 'serialization_failure';
+        SELECT p_namespace, i.identity, i.revision, v_now, v_now, i.registration_id, i.address, i.owner,
+            coalesce(i.document, convert_from(i.metadata, 'UTF8')::jsonb), i.metadata
+        FROM unnest(
+            v_outcomes, v_exists, v_revisions, p_identities, p_registration_ids, p_addresses, p_owners, p_metadata,
+            p_documents
+        ) AS i (outcome, there, revision, identity, registration_id, address, owner, metadata, document)
+        WHERE i.outcome = 'stored' AND NOT i.there;
     END IF;
-    PERFORM __schema__.count_leases(p_namespace, v_count);
+    IF v_found > 0 THEN
+        UPDATE __schema__.leases l SET
+            registration_id = i.registration_id,
+            expires_at = CASE WHEN i.ttl = -1 THEN l.expires_at ELSE v_now + i.ttl END,
+            bucket = CASE WHEN i.ttl = -1 THEN l.bucket ELSE (v_now + i.ttl) >> 25 END
+        FROM unnest(v_outcomes, v_exists, p_identities, p_registration_ids, p_ttls)
+            AS i (outcome, there, identity, registration_id, ttl)
+        WHERE i.outcome = 'stored' AND i.there AND l.namespace = p_namespace AND l.identity = i.identity;
+
+        UPDATE __schema__.registrations r SET
+            revision = i.revision,
+            registered_at = CASE WHEN i.kind = 2 THEN r.registered_at ELSE v_now END,
+            updated_at = v_now,
+            registration_id = i.registration_id,
+            address = i.address,
+            owner = i.owner,
+            document = coalesce(i.document, convert_from(i.metadata, 'UTF8')::jsonb),
+            metadata = i.metadata
+        FROM unnest(
+            v_outcomes, v_exists, v_revisions, p_kinds, p_identities, p_registration_ids, p_addresses, p_owners,
+            p_metadata, p_documents
+        ) AS i (outcome, there, revision, kind, identity, registration_id, address, owner, metadata, document)
+        WHERE i.outcome = 'stored' AND i.there AND r.namespace = p_namespace AND r.identity = i.identity;
+    END IF;
+    IF p_actor IS NOT NULL THEN
+        INSERT INTO __schema__.audit (namespace, kind, actor, identity, registration_id, revision)
+            SELECT p_namespace, CASE WHEN i.kind = 2 THEN 'update' ELSE 'register' END, p_actor, i.identity,
+                i.registration_id, i.revision
+            FROM unnest(v_outcomes, p_kinds, p_identities, p_registration_ids, v_revisions)
+                AS i (outcome, kind, identity, registration_id, revision)
+            WHERE i.outcome = 'stored';
+    END IF;
+
+    RETURN QUERY
+        SELECT i.outcome, i.revision, CASE WHEN i.kind = 2 THEN i.old_registered_at ELSE v_now END, v_now,
+            CASE WHEN i.ttl = -1 THEN i.old_expires_at ELSE v_now + i.ttl END,
+            CASE WHEN i.live THEN i.old_registration_id END, CASE WHEN i.live THEN i.old_address END
+        FROM unnest(
+            v_outcomes, v_revisions, p_kinds, p_ttls, v_live, v_old_registered_at, v_old_expires_at,
+            v_old_registration_ids, v_old_addresses
+        ) WITH ORDINALITY AS i (
+            outcome, revision, kind, ttl, live, old_registered_at, old_expires_at, old_registration_id, old_address,
+            place
+        )
+        ORDER BY i.place;
 END
 $$;
 
--- Removes registrations, each identity at most once. `p_registration_ids` are null for whichever there is.
+-- Moves the expiry of live leases, each identity at most once. `p_fences` are null for whichever registration there is.
+-- Answers with the moment that the times to live count from, and the places of those that were renewed, null for all.
+CREATE FUNCTION __schema__.renew_leases(
+    p_namespace integer, p_identities text[], p_fences text[], p_ttls bigint[], OUT moment bigint, OUT renewed bigint[]
+) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    moment := __schema__.now_micros();
+    WITH moved AS (
+        UPDATE __schema__.leases l SET expires_at = moment + i.ttl, bucket = (moment + i.ttl) >> 25
+        FROM unnest(p_identities, p_fences, p_ttls) WITH ORDINALITY AS i (identity, fence, ttl, place)
+        WHERE l.namespace = p_namespace AND l.identity = i.identity
+            AND (i.fence IS NULL OR l.registration_id = i.fence) AND (l.expires_at IS NULL OR l.expires_at > moment)
+        RETURNING i.place
+    )
+    SELECT coalesce(array_agg(moved.place), '{}') INTO renewed FROM moved;
+    IF cardinality(renewed) = cardinality(p_identities) THEN
+        renewed := NULL;
+    END IF;
+END
+$$;
+
+-- Removes registrations, each identity at most once. `p_fences` are null for whichever registration there is.
 CREATE FUNCTION __schema__.delete_registrations(
-    p_namespace integer, p_actor text, p_identities text[], p_registration_ids text[]
-) RETURNS TABLE (place bigint, outcome text, registration_id text, address text) LANGUAGE plpgsql
-SET plan_cache_mode = auto AS $$
+    p_namespace integer, p_actor text, p_identities text[], p_fences text[]
+) RETURNS TABLE (outcome text, registration_id text, address text) LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     v_now bigint;
-    v_count bigint := 0;
+    v_removed bigint;
+    v_outcomes text[];
+    v_registration_ids text[];
+    v_addresses text[];
+    v_revisions bigint[];
 BEGIN
     PERFORM 1 FROM __schema__.leases l
         WHERE l.namespace = p_namespace AND l.identity = ANY(p_identities) ORDER BY l.identity FOR UPDATE;
     v_now := __schema__.now_micros();
-    FOR place, outcome, registration_id, address IN
-        WITH item AS MATERIALIZED (
-            SELECT i.place, i.identity,
-                CASE
-                    WHEN l.identity IS NULL OR l.expires_at <= v_now THEN 'not_found'
-                    WHEN i.fence <> l.registration_id THEN 'stale'
-                    ELSE 'deleted'
-                END AS outcome
-            FROM unnest(p_identities, p_registration_ids) WITH ORDINALITY AS i (identity, fence, place)
-            LEFT JOIN __schema__.leases l ON l.namespace = p_namespace AND l.identity = i.identity
-        ), lease AS (
-            DELETE FROM __schema__.leases l USING item
-            WHERE l.namespace = p_namespace AND l.identity = item.identity AND item.outcome = 'deleted'
-        ), removed AS (
-            DELETE FROM __schema__.registrations r USING item
-            WHERE r.namespace = p_namespace AND r.identity = item.identity AND item.outcome = 'deleted'
-            RETURNING r.identity, r.registration_id, r.address, r.revision
-        ), noted AS (
-            INSERT INTO __schema__.audit (namespace, kind, actor, identity, registration_id, revision)
-            SELECT p_namespace, 'unregister', p_actor, identity, registration_id, revision FROM removed
-            WHERE p_actor IS NOT NULL
-        )
-        SELECT item.place, item.outcome, removed.registration_id, removed.address
-        FROM item LEFT JOIN removed USING (identity)
-    LOOP
-        v_count := v_count + (outcome = 'deleted')::integer;
-        RETURN NEXT;
-    END LOOP;
-    PERFORM __schema__.count_leases(p_namespace, -v_count);
+    SELECT
+        array_agg(
+            CASE
+                WHEN l.identity IS NULL OR l.expires_at <= v_now THEN 'not_found'
+                WHEN i.fence <> l.registration_id THEN 'stale'
+                ELSE 'deleted'
+            END ORDER BY i.place
+        ),
+        array_agg(l.registration_id ORDER BY i.place),
+        array_agg(r.address ORDER BY i.place),
+        array_agg(r.revision ORDER BY i.place)
+    INTO v_outcomes, v_registration_ids, v_addresses, v_revisions
+    FROM unnest(p_identities, p_fences) WITH ORDINALITY AS i (identity, fence, place)
+    LEFT JOIN __schema__.leases l ON l.namespace = p_namespace AND l.identity = i.identity
+    LEFT JOIN __schema__.registrations r ON r.namespace = p_namespace AND r.identity = i.identity;
+
+    DELETE FROM __schema__.leases l USING unnest(v_outcomes, p_identities) AS i (outcome, identity)
+        WHERE i.outcome = 'deleted' AND l.namespace = p_namespace AND l.identity = i.identity;
+    GET DIAGNOSTICS v_removed = ROW_COUNT;
+    DELETE FROM __schema__.registrations r USING unnest(v_outcomes, p_identities) AS i (outcome, identity)
+        WHERE i.outcome = 'deleted' AND r.namespace = p_namespace AND r.identity = i.identity;
+    IF p_actor IS NOT NULL THEN
+        INSERT INTO __schema__.audit (namespace, kind, actor, identity, registration_id, revision)
+            SELECT p_namespace, 'unregister', p_actor, i.identity, i.registration_id, i.revision
+            FROM unnest(v_outcomes, p_identities, v_registration_ids, v_revisions)
+                AS i (outcome, identity, registration_id, revision)
+            WHERE i.outcome = 'deleted';
+    END IF;
+    PERFORM __schema__.count_leases(p_namespace, -v_removed);
+    RETURN QUERY
+        SELECT i.outcome, i.registration_id, i.address
+        FROM unnest(v_outcomes, v_registration_ids, v_addresses)
+            WITH ORDINALITY AS i (outcome, registration_id, address, place)
+        ORDER BY i.place;
 END
 $$;
 
@@ -293,7 +315,7 @@ $$;
 CREATE FUNCTION __schema__.pop_expired(p_namespace integer, p_actor text, p_count bigint) RETURNS TABLE (
     identity text, metadata bytea, registration_id text, revision bigint, registered_at bigint, updated_at bigint,
     expires_at bigint, address text, owner text
-) LANGUAGE plpgsql SET plan_cache_mode = auto AS $$
+) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     v_now bigint := __schema__.now_micros();
@@ -307,22 +329,23 @@ BEGIN
     IF v_identities = '{}' THEN
         RETURN;
     END IF;
-    PERFORM __schema__.count_leases(p_namespace, -cardinality(v_identities)::bigint);
     RETURN QUERY
-        WITH lease AS (
-            DELETE FROM __schema__.leases l WHERE l.namespace = p_namespace AND l.identity = ANY(v_identities)
-            RETURNING l.identity, l.expires_at
-        ), removed AS (
-            DELETE FROM __schema__.registrations r WHERE r.namespace = p_namespace AND r.identity = ANY(v_identities)
-            RETURNING r.*
-        ), noted AS (
-            INSERT INTO __schema__.audit (namespace, kind, actor, identity, registration_id, revision)
-            SELECT p_namespace, 'expire', p_actor, identity, registration_id, revision FROM removed
-            WHERE p_actor IS NOT NULL
-        )
         SELECT r.identity, r.metadata, r.registration_id, r.revision, r.registered_at, r.updated_at, l.expires_at,
             r.address, r.owner
-        FROM removed r JOIN lease l USING (identity);
+        FROM unnest(v_identities) AS i (identity)
+        JOIN __schema__.leases l ON l.namespace = p_namespace AND l.identity = i.identity
+        JOIN __schema__.registrations r ON r.namespace = p_namespace AND r.identity = i.identity;
+    IF p_actor IS NOT NULL THEN
+        INSERT INTO __schema__.audit (namespace, kind, actor, identity, registration_id, revision)
+            SELECT p_namespace, 'expire', p_actor, r.identity, r.registration_id, r.revision
+            FROM unnest(v_identities) AS i (identity)
+            JOIN __schema__.registrations r ON r.namespace = p_namespace AND r.identity = i.identity;
+    END IF;
+    DELETE FROM __schema__.leases l USING unnest(v_identities) AS i (identity)
+        WHERE l.namespace = p_namespace AND l.identity = i.identity;
+    DELETE FROM __schema__.registrations r USING unnest(v_identities) AS i (identity)
+        WHERE r.namespace = p_namespace AND r.identity = i.identity;
+    PERFORM __schema__.count_leases(p_namespace, -cardinality(v_identities)::bigint);
 END
 $$;
 
