@@ -21,6 +21,7 @@ NAMES = (
     "streams",
     "nats",
     "expiry",
+    "postgres",
     "postgres_queues",
 )
 LIMIT = 300

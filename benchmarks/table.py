@@ -36,6 +36,8 @@ what is compared is measured alternately in one run, ratios are medians of the r
   the last message, beside nats-py publishing to as many subjects; a message stored in JetStream queues, beside
   `js.publish` with 256 in flight. The server is in another process, and so is who listens.
 - **expiry**: 50,000 registrations with queues that run out at once, swept by four proxies; each is announced once.
+- **postgres**: the registry on PostgreSQL with 100,000 identities: filters that an index answers, everyone, 10,000
+  heartbeats, 10,000 registrations; beside asyncpg with the same statement, a cursor, one UPDATE and one INSERT.
 - **postgres_queues**: a message stored in 10,000 queues on PostgreSQL, beside one INSERT of as many; topics, beside
   one statement that notifies; multicasts on PostgreSQL alone and with NATS, until the call has returned without
   receipts, beside the query for the same rows and a publication as large, and until all receipts are in.
