@@ -22,6 +22,7 @@ NAMES = (
     "nats",
     "kafka",
     "expiry",
+    "postgres",
     "postgres_queues",
 )
 LIMIT = 300
