@@ -11,7 +11,19 @@ from benchmarks.plots import draw
 from benchmarks.table import write_page
 from benchmarks.workers import ROOT
 
-NAMES = ("import_time", "filters", "memory", "register", "enumerate", "multicast", "streams", "nats", "kafka", "expiry")
+NAMES = (
+    "import_time",
+    "filters",
+    "memory",
+    "register",
+    "enumerate",
+    "multicast",
+    "streams",
+    "nats",
+    "kafka",
+    "expiry",
+    "postgres_queues",
+)
 LIMIT = 300
 """Seconds that one of them may take."""
 

@@ -39,6 +39,9 @@ what is compared is measured alternately in one run, ratios are medians of the r
   are registered in Valkey, beside aiokafka's `send_batch` and `send` of as many keyed records; the way to another proxy
   that takes and acks them all. Both proxies are in one process.
 - **expiry**: 50,000 registrations with queues that run out at once, swept by four proxies; each is announced once.
+- **postgres_queues**: a message stored in 10,000 queues on PostgreSQL, beside one INSERT of as many; topics, beside
+  one statement that notifies; multicasts on PostgreSQL alone and with NATS, until the call has returned without
+  receipts, beside the query for the same rows and a publication as large, and until all receipts are in.
 - **import_time**: fresh interpreters.
 """
 

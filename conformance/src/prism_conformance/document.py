@@ -115,6 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for result in given.take:
         matrix = merged(matrix, json.loads(result.read_text(encoding="utf-8")))
     if given.run is not None:
+        # What is run anew replaces all that stood of it.
+        matrix = {row: slots for row, slots in matrix.items() if given.run and row.partition("/")[0] not in given.run}
         for found in contracts(given.run, _show):
             matrix = merged(matrix, found)
         outcomes = mixes(_show)

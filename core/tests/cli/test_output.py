@@ -73,7 +73,8 @@ def test_markup_in_metadata_is_shown_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, ""), ("x", "x"), (1, "1"), (True, "true"), ({"a": [1]}, '{"a":[1]}')]
+    ("value", "text"),
+    [(None, ""), ("x", "x"), (1, "1"), (True, "true"), ({"a": [1], "b": "\u00fc"}, '{"a": [1], "b": "\u00fc"}')],
 )
 def test_cell_shows_json_values(value: object, text: str) -> None:
     assert cell(value).plain == text

@@ -33,7 +33,8 @@ def test_table_has_a_row_for_everybody(lamps: Cli) -> None:
     assert listed.code == 0
     lines = listed.out.splitlines()
     assert lines[0].split() == ["identity", "attached", "expires_in", "metadata"]
-    assert [line.split()[0] for line in lines[1:4]] == ["lamp-1", "lamp-2", "lamp-3"]
+    begun = [line.split()[0] for line in lines[1:-1] if not line.startswith(" ")]  # a long cell goes on below
+    assert begun == ["lamp-1", "lamp-2", "lamp-3"]
     assert lines[-1] == "3 of 3"
 
 
@@ -143,7 +144,7 @@ def test_explain_shows_each_part(lamps: Cli) -> None:
 
 def test_explain_is_readable(lamps: Cli) -> None:
     shown = lamps("explain", "--where", "room=kitchen").out
-    assert '{"room":"kitchen"}' in shown
+    assert '{"room": "kitchen"}' in shown
     assert "the proxy checks: nothing" in shown
     assert "everyone" in lamps("explain").out
 

@@ -130,8 +130,18 @@ async def test_broker_that_is_gone_or_hangs_fails_calls_in_time(server: AsyncSer
     config = options(server, request_timeout=0.5)
     queues, topics = await opened(KafkaDurability, config), await opened(KafkaMessaging, config)
     await queues.create(["alice"])
+
+    async def is_noticed() -> bool:
+        """A signal that stops a process may take a moment to."""
+        try:
+            await queues.mark()
+        except PASSING:
+            return True
+        return False
+
     for harm in (server.pause, server.kill):
         await harm()
+        await eventually(is_noticed)
         for call in (
             lambda: queues.enqueue(message("m1"), ["alice"]),
             queues.mark,

@@ -216,14 +216,6 @@ async def test_message_removed_by_hand_is_reported_as_a_gap(
     assert await slot.ack(leases) == [Settled()] * 2
 
 
-async def test_works_without_anything_that_outlives_a_transaction(config: dict[str, Any], opened: Open) -> None:
-    slot = await opened(PostgresDurability, {**config, "pooler": True})
-    await put(slot, "alice", "m1", "m2")
-    leases = await slot.dequeue(["alice"], 10, MINUTE)
-    assert shown(leases) == ["m1", "m2"]
-    assert await slot.ack(leases) == [Settled()] * 2
-
-
 async def test_name_and_message_that_no_text_column_can_hold_are_refused_or_not_there(
     config: dict[str, Any], opened: Open
 ) -> None:

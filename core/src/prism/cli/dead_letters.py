@@ -10,10 +10,10 @@ import typer
 from rich.text import Text
 
 from prism.cli.connection import with_client
+from prism.cli.durations import rfc3339
 from prism.cli.options import Address, Json, Namespace
 from prism.cli.screen import print_json, printable, stdout, table
 from prism.model.operations import DEFAULT_NAMESPACE
-from prism.model.time import from_datetime, to_rfc3339
 
 if TYPE_CHECKING:
     from prism import Client, DeadLetter
@@ -53,7 +53,7 @@ def dead_letters(
         for letter in found:
             listing.add_row(
                 letter.id,
-                f"{letter.died_at.astimezone():%Y-%m-%d %H:%M:%S}",
+                rfc3339(letter.died_at),
                 str(letter.attempts),
                 Text(_readable(letter)),
                 Text(printable(letter.reason)),
@@ -89,8 +89,8 @@ def _as_json(letter: DeadLetter) -> dict[str, Any]:
         "identity": letter.identity,
         "content_type": letter.content_type,
         **body,
-        "sent_at": to_rfc3339(from_datetime(letter.sent_at)),
+        "sent_at": rfc3339(letter.sent_at),
         "attempts": letter.attempts,
-        "died_at": to_rfc3339(from_datetime(letter.died_at)),
+        "died_at": rfc3339(letter.died_at),
         "reason": letter.reason,
     }
