@@ -23,6 +23,11 @@ NAMES = (
     "kafka",
     "expiry",
     "postgres_queues",
+    "redis_registry",
+    "redis_messages",
+    "attached",
+    "presence",
+    "growth",
 )
 LIMIT = 300
 """Seconds that one of them may take."""
