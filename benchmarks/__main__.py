@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from benchmarks.plots import draw
+from benchmarks.plots import draw, results
 from benchmarks.table import write_page
 from benchmarks.workers import ROOT
 
@@ -60,7 +60,7 @@ def main() -> None:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     options = ["--quick"] if arguments.quick else []
     failed = [name for name in arguments.names or NAMES if not run(name, options)]
-    draw()
+    draw(results())
     if arguments.page:
         write_page()
     if failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any
 
@@ -11,13 +12,15 @@ from benchmarks.workers import ROOT
 
 DOCS = ROOT / "docs"
 PAGE = DOCS / "benchmarks.md"
+FIGURES = DOCS / "benchmarks.json"
+"""The latest figures of each benchmark; a run of some of them leaves those of the others as they are."""
 
 INTRODUCTION = """\
 # Benchmarks
 
 `make bench` measures all of this in under a quarter of an hour and writes JSON and pictures to `benchmarks/results/`;
-`.venv/bin/python -m benchmarks.filters` measures one part. This page is written from such a run by
-`.venv/bin/python -m benchmarks.table`.
+`.venv/bin/python -m benchmarks.filters` measures one part. `.venv/bin/python -m benchmarks.table` writes this page from
+the latest figures of each, which it keeps in [benchmarks.json](benchmarks.json).
 
 Numbers from one machine say little about another, and a shared machine drifts by tens of percent within minutes. So
 what is compared is measured alternately in one run, ratios are medians of the rounds' ratios, and the rest are medians.
@@ -77,12 +80,23 @@ def section(name: str, report: dict[str, Any]) -> str:
     return "\n".join([f"## {name}", "", *head, *rows, "", f"Measured on {report['environment']}.", ""])
 
 
-def write_page() -> None:
-    """Writes the page and its pictures."""
-    reports = results()
-    if hasty := [name for name, report in reports.items() if report["quick"]]:
+def measured() -> dict[str, dict[str, Any]]:
+    """The latest report of each benchmark: those that the page was made from, and what was measured since."""
+    fresh = results()
+    if hasty := [name for name, report in fresh.items() if report["quick"]]:
         sys.exit(f"only quick results of {', '.join(hasty)}; measure them without --quick first")
-    pictures = draw(DOCS / "figures")
+    known: dict[str, dict[str, Any]] = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    for name, report in fresh.items():
+        curves = {"points": report["points"], "rounds": report["rounds"]} if report["points"] else {}
+        known[name] = {"environment": report["environment"], "figures": report["figures"], **curves}
+    return dict(sorted(known.items()))
+
+
+def write_page() -> None:
+    """Writes the page, its pictures, and the figures that both are made from."""
+    reports = measured()
+    FIGURES.write_text(json.dumps(reports, indent=1) + "\n")
+    pictures = draw(reports, DOCS / "figures")
     parts = [INTRODUCTION]
     parts += [f"![{picture.stem}](figures/{picture.name})\n" for picture in pictures]
     parts += [section(name, report) for name, report in reports.items()]
