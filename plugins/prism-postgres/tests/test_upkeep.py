@@ -189,7 +189,10 @@ async def test_audit_lists_and_filters(written: Written) -> None:
     table = (await written.run("audit", "-n", NS)).stdout
     assert "unregister" in table
     assert "1 targets" in " ".join(table.split())
-    assert (await written.run("audit", "-n", "other")).exit_code == 3
+    other = await written.run("audit", "-n", "other")
+    assert other.exit_code == 3
+    assert f"has no namespace 'other'; it has {NS}" in other.stderr
+    assert "prism ls" not in other.stderr
     assert (await written.run("audit", "-n", NS, "--since", "yesterday")).exit_code == 2
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, TypeVar
@@ -51,7 +52,8 @@ async def _until_ended(work: Coroutine[object, object, T]) -> T:
         came.set()
         task.cancel()
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    main = threading.current_thread() is threading.main_thread()  # no other can have handlers
+    for number in (signal.SIGTERM, signal.SIGHUP) if main else ():
         if signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, end)
     try:

@@ -100,6 +100,8 @@ def _hint(error: PrismError) -> str:
         return "--where room=engineering, 'battery<0.2', '!room', 'country in US,CA', 'location near 48.1,11.5,200km'"
     if isinstance(error, (Unavailable, DeadlineExceeded)) and "slot" in error.details:
         return _backend_hint(error)
+    if isinstance(error, NotFound) and "namespaces" in error.details:
+        return ""  # of a configuration file: what it has is said already, and `prism ls` asks a proxy
     if isinstance(error, (InvalidFilter, InvalidMetadata)) and (quoted := _quoting_hint(error)):
         return quoted
     for kind in type(error).__mro__:

@@ -16,7 +16,7 @@ from prism.cli.options import Json
 from prism.cli.screen import cell, print_json, print_json_line, printable, stderr, stdout, table
 from prism.filters.suggest import did_you_mean
 from prism.model.audit import AuditEntry, AuditKind, AuditQuery
-from prism.model.errors import InvalidArgument
+from prism.model.errors import NotFound
 from prism.model.time import to_rfc3339
 
 if TYPE_CHECKING:
@@ -148,7 +148,8 @@ def _chosen(namespaces: dict[str, NamespaceConfig], names: list[str] | None) -> 
         if name not in namespaces:
             has = ", ".join(namespaces) or "none"
             hint = did_you_mean(name, namespaces)
-            raise InvalidArgument(f"the configuration has no namespace {name!r}; it has {has}{hint}")
+            text = f"the configuration has no namespace {name!r}; it has {has}{hint}"
+            raise NotFound(text, details={"namespaces": has})
     return [config for name, config in namespaces.items() if not names or name in names]
 
 
