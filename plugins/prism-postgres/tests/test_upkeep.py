@@ -162,6 +162,25 @@ async def test_prune_drops_what_is_not_configured_any_more(written: Written) -> 
     assert await written.lines("--check", "--prune") == []
 
 
+async def test_proxy_says_at_its_start_which_indexes_are_missing(
+    written: Written, caplog: pytest.LogCaptureFixture
+) -> None:
+    written.write(SCHEMA)
+    await written.run("migrate")
+    source = written.write(SCHEMA, indexes=[{"field": "kind"}, {"field": "knid"}])
+    with caplog.at_level("INFO", "prism"):
+        async with client(source) as devices:
+            await devices.registry.count()
+    assert "indexes that aren't there yet: kind (text), knid (number), knid (text); `prism migrate`" in caplog.text
+    assert 'indexes[1].field: the schema has no field "knid"; did you mean "kind"?' in caplog.text
+    await written.run("migrate")
+    caplog.clear()
+    with caplog.at_level("INFO", "prism"):
+        async with client(source) as devices:
+            await devices.registry.count()
+    assert "aren't there yet" not in caplog.text
+
+
 async def test_audit_lists_and_filters(written: Written) -> None:
     source = written.write(SCHEMA)
     await written.run("migrate")
