@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,8 @@ def figures(report: dict[str, Any]) -> list[Figure]:
     ]
 
 
-def draw(into: Path = RESULTS) -> list[Path]:
-    """Draws all there is into a folder; the pictures."""
-    reports = results()
+def draw(reports: Mapping[str, dict[str, Any]], into: Path = RESULTS) -> list[Path]:
+    """Draws reports into a folder; the pictures."""
     pictures = []
     promised = [figure for report in reports.values() for figure in figures(report) if figure.target is not None]
     if promised:

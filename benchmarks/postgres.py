@@ -6,7 +6,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -33,7 +35,7 @@ from prism_postgres.config import PostgresConfig
 from prism_postgres.registry import PostgresRegistry
 from prism_postgres.scanning import select
 
-from benchmarks.harness import Report, in_turns_async, quick, ratio
+from benchmarks.harness import Report, Rounds, in_turns_async, quick, ratio
 
 INDEXES = [{"field": "device_type"}, {"field": "battery"}, {"field": "tags", "type": "gin"}]
 KINDS: dict[tuple[str, ...], str] = {("device_type",): "string", ("battery",): "float", ("tags",): "array"}
@@ -46,17 +48,18 @@ FULL = """
     SELECT r.identity, r.metadata, r.registration_id, r.revision, r.registered_at, r.updated_at, l.expires_at,
         r.address, r.owner
     FROM registrations r JOIN leases l ON l.namespace = r.namespace AND l.identity = r.identity
-    WHERE r.namespace = 1 AND (l.expires_at IS NULL OR l.expires_at > now_micros()) ORDER BY r.identity
+    WHERE r.namespace = 1 AND (l.expires_at IS NULL OR l.expires_at > $1) ORDER BY r.identity
 """
 BARE_WRITE = """
     WITH lease AS (
         INSERT INTO leases (namespace, identity, registration_id, expires_at, bucket)
-        SELECT 1, identity, 'r', $3, $3 >> 25 FROM unnest($1::text[]) AS i (identity)
+        SELECT 1, identity, 'r', $3::bigint, ($3::bigint >> 25)::integer FROM unnest($1::text[]) AS i (identity)
     )
     INSERT INTO registrations (
         namespace, identity, revision, registered_at, updated_at, registration_id, address, owner, document, metadata
     )
-    SELECT 1, identity, nextval('revision'), $3, $3, 'r', '', '', convert_from(metadata, 'UTF8')::jsonb, metadata
+    SELECT 1, identity, nextval('revision'), $3::bigint, $3::bigint, 'r', '', '',
+        convert_from(metadata, 'UTF8')::jsonb, metadata
     FROM unnest($1::text[], $2::bytea[]) AS i (identity, metadata)
 """
 BARE_RENEW = """
@@ -85,7 +88,7 @@ def metadata(i: int, size: int) -> bytes:
 @asynccontextmanager
 async def registry(server: Server, schema: str, indexes: Any = INDEXES) -> AsyncIterator[PostgresRegistry]:
     """An opened registry in a schema of its own."""
-    options = {"connection": server.url, "schema": schema, "auto_migrate": True, "indexes": indexes}
+    options = {"connection": server.url, "schema": schema, "auto_migrate": True, "indexes": indexes, "pool_size": 2}
     config = PostgresConfig.model_validate(options)
     opened = PostgresRegistry(config, SlotContext("bench", kinds=KINDS))
     try:
@@ -113,6 +116,33 @@ async def timed(work: Callable[[], Awaitable[Any]]) -> float:
     began = time.perf_counter()
     await work()
     return time.perf_counter() - began
+
+
+@dataclass
+class Meter:
+    """Measures calls beside each other, also by the CPU time of this process and of the server's that answer.
+
+    A busy machine makes each wait for the other; what they spend stays about the same.
+    """
+
+    bare: asyncpg.Connection
+    cpu: Rounds = field(default_factory=dict)
+
+    async def timed(self, name: str, work: Callable[[], Awaitable[Any]]) -> float:
+        """Seconds of one call."""
+        before = await self._spent()
+        seconds = await timed(work)
+        self.cpu.setdefault(name, []).append(await self._spent() - before)
+        return seconds
+
+    def ratio(self, name: str, other: str) -> float:
+        """CPU time of one by that of the other, without the round that only warms up."""
+        return ratio(self.cpu[name][1:], self.cpu[other][1:])
+
+    async def _spent(self) -> float:
+        sessions = await self.bare.fetch("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'")
+        paths = [Path(f"/proc/{session['pid']}/schedstat") for session in sessions]
+        return time.process_time() + sum(int(path.read_text().split()[0]) for path in paths) / 1e9
 
 
 async def found(made: PostgresRegistry, node: Node, hits: int) -> None:
@@ -191,7 +221,7 @@ async def measure_enumerate(
     async def cursor() -> None:
         total = 0
         async with bare.transaction():
-            reader = await bare.cursor(FULL)
+            reader = await bare.cursor(FULL, time.time_ns() // 1000)
             while rows := await reader.fetch(PAGE):
                 total += len(rows)
         assert total == size
@@ -199,15 +229,17 @@ async def measure_enumerate(
     async def counted() -> None:
         assert await made.count(()) == size
 
+    meter = Meter(bare)
     works = {
-        "ours": lambda: timed(ours),
-        "cursor": lambda: timed(cursor),
+        "ours": lambda: meter.timed("ours", ours),
+        "cursor": lambda: meter.timed("cursor", cursor),
         "count": lambda: timed(counted),
     }
     seconds = await in_turns_async(rounds, works)
     report.add(f"enumerate {size:,}, with metadata, in pages", 1000 * median(seconds["ours"]), "ms")
     report.add("a bare asyncpg cursor over the same rows", 1000 * median(seconds["cursor"]), "ms")
     report.add("enumerate / bare cursor", ratio(seconds["ours"], seconds["cursor"]), "x", at_most=1.5)
+    report.add("the same in CPU time, client and server", meter.ratio("ours", "cursor"), "x")
     report.add(f"count of {size:,}", 1000 * median(seconds["count"]), "ms")
     report.rounds |= {f"enumerate: {text}": values for text, values in seconds.items()}
 
@@ -231,10 +263,13 @@ async def measure_heartbeats(
     async def update() -> None:
         await bare.execute(BARE_RENEW, chosen, [time.time_ns() // 1000 + TTL] * len(chosen))
 
-    seconds = await in_turns_async(rounds, {"ours": lambda: timed(ours), "update": lambda: timed(update)})
+    meter = Meter(bare)
+    works = {"ours": lambda: meter.timed("ours", ours), "update": lambda: meter.timed("update", update)}
+    seconds = await in_turns_async(rounds, works)
     report.add(f"{len(chosen):,} heartbeats of {size:,}", 1000 * median(seconds["ours"]), "ms")
     report.add("a bare UPDATE of a narrow table", 1000 * median(seconds["update"]), "ms")
     report.add("heartbeats / bare update", ratio(seconds["ours"], seconds["update"]), "x", at_most=1.3)
+    report.add("the same in CPU time, client and server", meter.ratio("ours", "update"), "x")
     report.rounds |= {f"heartbeats: {text}": values for text, values in seconds.items()}
 
 
@@ -250,20 +285,27 @@ async def measure_register(
 
     async def ours() -> float:
         writes = [Write(identity, document, "r", TTL, Absent()) for identity, document in fresh()]
-        began = time.perf_counter()
-        outcomes = await made.set(writes)
-        seconds = time.perf_counter() - began
+        outcomes: list[object] = []
+
+        async def write() -> None:
+            outcomes.extend(await made.set(writes))
+
+        seconds = await meter.timed("ours", write)
         assert all(outcome.__class__ is Stored for outcome in outcomes)
         return seconds
 
     async def insert() -> float:
         identities, documents = zip(*fresh(), strict=True)
-        return await timed(lambda: bare.execute(BARE_WRITE, identities, documents, time.time_ns() // 1000 + TTL))
+        expires_at = time.time_ns() // 1000 + TTL
+        return await meter.timed("insert", lambda: bare.execute(BARE_WRITE, identities, documents, expires_at))
+
+    meter = Meter(bare)
 
     seconds = await in_turns_async(rounds, {"ours": ours, "insert": insert})
     report.add(f"register {many:,}, with {len(INDEXES)} indexes", 1000 * median(seconds["ours"]), "ms")
     report.add("bare INSERT by unnest into the same tables", 1000 * median(seconds["insert"]), "ms")
     report.add("register / bare insert", ratio(seconds["ours"], seconds["insert"]), "x", at_most=1.5)
+    report.add("the same in CPU time, client and server", meter.ratio("ours", "insert"), "x")
     report.rounds |= {f"register: {text}": values for text, values in seconds.items()}
 
 

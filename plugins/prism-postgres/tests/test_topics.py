@@ -15,6 +15,7 @@ from prism.slots.context import SlotContext
 from prism.slots.messaging import Event, Interrupted, Publication, Published, Received, Subscription, Topic, TopicKind
 from prism_conformance.servers import FaultProxy, shared
 from prism_postgres import buffer, messaging
+from prism_postgres import subscription as subscriptions
 from prism_postgres.channels import LONGEST, Reference, channel_of, seal, unseal
 from prism_postgres.config import PostgresConfig
 from prism_postgres.messaging import PostgresMessaging
@@ -172,7 +173,7 @@ async def test_stored_publications_are_removed_when_they_are_old(
     large = Publication(b"x" * 10_000)
     for _ in range(3):
         await slot.publish(large, [ALICE])
-    await bare.execute(f"UPDATE publications SET stored_at = stored_at - interval '{messaging.KEPT + 1} s'")
+    await bare.execute(f"UPDATE publications SET stored_at = stored_at - interval '{subscriptions.KEPT + 1} s'")
     await slot.publish(large, [ALICE])
     await slot.clean()
     assert await bare.fetchval("SELECT count(*) FROM publications") == 1
@@ -233,7 +234,7 @@ async def test_subscription_that_nobody_reads_says_what_it_dropped_and_holds_nob
 async def test_publications_that_wait_for_a_stored_one_are_bounded(
     config: dict[str, Any], opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messaging, "UNREAD", 10)
+    monkeypatch.setattr(subscriptions, "UNREAD", 10)
     slot = await opened(PostgresMessaging, config)
     let_go = asyncio.Event()
     fetch = slot.fetch

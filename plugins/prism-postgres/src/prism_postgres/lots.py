@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
@@ -11,6 +12,10 @@ ROWS: Final = 5_000
 """Items in one statement, so that no lock is held for long."""
 BYTES: Final = 4 * 1024 * 1024
 """Bytes of metadata in one statement."""
+
+
+ABREAST: Final = 2
+"""Lots of one batch that are under way at a time."""
 
 
 class Named(Protocol):
@@ -52,29 +57,39 @@ def rounds(
 
 async def in_lots(
     lots: Sequence[list[int]],
-    items: Sequence[Item],
     outcomes: list[Any],
     act: Callable[[list[int]], Awaitable[Sequence[Any]]],
-    outcome: Callable[[Item, Any], Any],
     action: str,
+    *,
+    abreast: bool,
 ) -> None:
-    """Acts on lots in turn and puts an outcome of each answer in its place.
+    """Acts on lots, and puts the outcomes that it answers in their places.
 
     A lot that fails fails alone; where none succeeds, the first error is raised. `action` completes "failed to ...".
+    With `abreast` two lots are under way at a time, where their order doesn't matter: one is prepared here while the
+    server has the other.
     """
     errors: list[Exception] = []
-    for lot in lots:
-        try:
-            answers = await act(lot)
-        except Exception as error:
-            if classify(error) is None:
-                raise
-            errors.append(error)
-            problem = failure(error, action)
-            for i in lot:
-                outcomes[i] = problem
-            continue
+    gate = asyncio.Semaphore(ABREAST if abreast else 1)
+
+    async def do(lot: list[int]) -> None:
+        async with gate:
+            try:
+                answers = await act(lot)
+            except Exception as error:  # noqa: BLE001 - it's raised below, or the outcome
+                errors.append(error)
+                answers = [failure(error, action)] * len(lot)
         for i, answer in zip(lot, answers, strict=True):
-            outcomes[i] = outcome(items[i], answer)
-    if errors and len(errors) == len(lots):
-        raise errors[0]
+            outcomes[i] = answer
+
+    async with asyncio.TaskGroup() as group:
+        for lot in lots:
+            group.create_task(do(lot))
+    unknown = [error for error in errors if classify(error) is None]
+    if unknown or (errors and len(errors) == len(lots)):
+        raise (unknown or errors)[0]
+
+
+def all_differ(items: Sequence[Named]) -> bool:
+    """Whether no identity is there twice."""
+    return len({item.identity for item in items}) == len(items)

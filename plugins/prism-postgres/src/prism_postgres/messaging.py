@@ -4,46 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from prism.model.errors import InternalError, InvalidConfig, Violation
 from prism.slots.messaging import (
-    Event,
     MessagingBackend,
     Publication,
     Published,
     PublishOutcome,
-    Received,
     Subscription,
     Topic,
 )
 
 from prism_postgres.batches import in_chunks
-from prism_postgres.buffer import Buffer
-from prism_postgres.channels import Reference, Sealed, channel_of, seal, unseal
-from prism_postgres.errors import classify
+from prism_postgres.channels import Sealed, channel_of, seal
 from prism_postgres.listening import Channel, Ear, Listener, join, leave
 from prism_postgres.migrations import Module
 from prism_postgres.plugin import MESSAGING
 from prism_postgres.slot import PostgresSlot
+from prism_postgres.subscription import KEPT, PostgresSubscription
 from prism_postgres.sweeping import Repeated
 
 CHANNELS: Final = 5_000
 """Channels that one transaction notifies: it keeps all others that notify waiting for some 10 ms."""
 BYTES: Final = 8 * 1024 * 1024
 """Bytes that the notifications of one publication may take; larger ones are stored once instead."""
-KEPT: Final = 30
-"""Seconds that a stored publication is there for its readers."""
 CLEANED: Final = 1_000
 """Stored publications that one statement removes."""
 PATIENCE: Final = 5.0
 """Seconds that a notification of our own may take when a slot opens."""
-UNREAD: Final = 10_000
-"""Notifications that may wait for a stored publication to be fetched."""
-FETCHED: Final = 50
-"""Notifications whose stored publications are fetched together."""
 
 # A publication is at most once: its commit need not wait for the disk.
 NOTIFY: Final = """
@@ -131,7 +121,7 @@ class PostgresMessaging(PostgresSlot, MessagingBackend):
         """A new subscription to nothing yet; it ends with the slot at the latest."""
         if self._listener is None:
             raise InternalError("PostgresMessaging is not open; await open() first and don't use it after close()")
-        return PostgresSubscription(self, self._listener, self._subscriptions)
+        return PostgresSubscription(self._listener, self.channel, self.fetch, self._subscriptions)
 
     def channel(self, topic: Topic) -> Channel:
         """The channel of a topic of this namespace."""
@@ -197,129 +187,3 @@ class _Probe(Ear):
 
     def missed(self, reason: str) -> None:
         """Nothing: whoever waits gives up in time."""
-
-
-class PostgresSubscription(Subscription, Ear):
-    """Channels at the process's listener, and a buffer for the one reader."""
-
-    def __init__(self, slot: PostgresMessaging, listener: Listener, open_ones: set[PostgresSubscription]) -> None:
-        self._slot = slot
-        self._listener = listener
-        self._open_ones = open_ones
-        open_ones.add(self)
-        self._topics: dict[Channel, Topic] = {}
-        self._buffer = Buffer()
-        self._latest: tuple[str, Publication | Reference] = ("", Publication(b""))
-        self._unread: deque[tuple[Topic, Publication | Reference] | str] = deque()
-        self._fetching: asyncio.Task[None] | None = None
-        self._closed = False
-
-    async def add(self, topics: Sequence[Topic]) -> None:
-        """Listens to more topics; returns when the server does so.
-
-        Raises InternalError on a closed subscription; NoConnection after the configured `acquire_timeout`.
-        """
-        if self._closed:
-            raise InternalError("the subscription is closed; call subscribe() for a new one")
-        new = {self._slot.channel(topic): topic for topic in topics}
-        new = {channel: topic for channel, topic in new.items() if channel not in self._topics}
-        self._topics.update(new)
-        try:
-            await self._listener.add(self, new)
-        except BaseException:
-            for channel in new:
-                self._topics.pop(channel, None)
-            raise
-
-    async def remove(self, topics: Sequence[Topic]) -> None:
-        """Stops listening to some; what has come in already is still delivered."""
-        channels = {self._slot.channel(topic) for topic in topics} & self._topics.keys()
-        await self._listener.remove(self, channels)
-        for channel in channels:
-            self._topics.pop(channel, None)
-
-    def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
-        """Itself: the subscription is its own iterator."""
-        return self
-
-    async def __anext__(self) -> Sequence[Event]:
-        """All that has come in since the last batch; waits until there is something."""
-        batch = await self._buffer.take()
-        if batch is None:
-            raise StopAsyncIteration
-        return batch
-
-    async def close(self) -> None:
-        """Stops listening to everything. Idempotent."""
-        self._closed = True
-        self._open_ones.discard(self)
-        self._listener.leave(self, self._topics)
-        self._topics = {}
-        self._buffer.close()
-        if self._fetching is not None:
-            self._fetching.cancel()
-            await asyncio.wait([self._fetching])
-
-    def hear(self, heard: list[tuple[Channel, str]]) -> None:
-        """Buffers publications; those that are stored, and all that come after them, when they have been fetched."""
-        known, opened = self._topics, []
-        for channel, text in heard:
-            topic = known.get(channel)
-            if topic is None:
-                continue
-            if text != self._latest[0]:
-                self._latest = (text, unseal(text))
-            opened.append((topic, self._latest[1]))
-        if not self._unread and not any(isinstance(content, Reference) for _, content in opened):
-            self._buffer.put(Received(topic, content) for topic, content in opened if isinstance(content, Publication))
-            return
-        for item in opened:
-            if len(self._unread) < UNREAD:
-                self._unread.append(item)
-            elif not isinstance(self._unread[-1], str):
-                self._unread.append(f"{UNREAD:,} publications waited for a stored one to be fetched; more were dropped")
-        self._fetch_soon()
-
-    def missed(self, reason: str) -> None:
-        """Buffers the mark of a loss, in its place."""
-        if self._unread:
-            self._unread.append(reason)
-            self._fetch_soon()
-        else:
-            self._buffer.interrupt(reason)
-
-    def _fetch_soon(self) -> None:
-        if self._closed or (self._fetching is not None and not self._fetching.done()):
-            return
-        self._fetching = asyncio.create_task(self._fetch_all(), name="prism-postgres publications")
-
-    async def _fetch_all(self) -> None:
-        """Passes on what waits, in order, with what is stored filled in."""
-        while self._unread:
-            batch = [self._unread[i] for i in range(min(len(self._unread), FETCHED))]
-            numbers = {each[1].number for each in batch if not isinstance(each, str) and isinstance(each[1], Reference)}
-            payloads: dict[int, bytes] = {}
-            reason = f"a stored publication was not there any more: they are kept for {KEPT} s"
-            if numbers:
-                try:
-                    payloads = await self._slot.fetch(sorted(numbers))
-                except Exception as error:
-                    if classify(error) is None:
-                        raise
-                    reason = f"a stored publication could not be fetched: {error}"
-            for _ in batch:
-                self._pass_on(self._unread.popleft(), payloads, reason)
-
-    def _pass_on(
-        self, item: tuple[Topic, Publication | Reference] | str, payloads: dict[int, bytes], reason: str
-    ) -> None:
-        if isinstance(item, str):
-            self._buffer.interrupt(item)
-            return
-        topic, content = item
-        if isinstance(content, Publication):
-            self._buffer.put([Received(topic, content)])
-        elif (payload := payloads.get(content.number)) is None:
-            self._buffer.interrupt(reason)
-        else:
-            self._buffer.put([Received(topic, Publication(payload, content.headers))])

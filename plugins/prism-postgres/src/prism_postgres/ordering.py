@@ -16,6 +16,8 @@ from prism_postgres import documents, expressions
 from prism_postgres.statement import Parameters
 from prism_postgres.versions import version_text
 
+PARTS: Final = 3
+"""Parts of each key."""
 _NO_VERSION: Final = 4
 _NO_VALUE: Final = 5
 _RANKS: Final = {"boolean": (0, 3), "number": (1, 2), "string": (2, 1)}

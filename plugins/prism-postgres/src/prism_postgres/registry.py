@@ -29,7 +29,7 @@ from prism.slots.registry import (
 
 from prism_postgres import auditing, indexing
 from prism_postgres.indexes import Indexed, wanted
-from prism_postgres.lots import ROWS, in_lots, rounds
+from prism_postgres.lots import ROWS, all_differ, in_lots, rounds
 from prism_postgres.migrations import Module
 from prism_postgres.ordering import position
 from prism_postgres.plugin import REGISTRY
@@ -91,23 +91,15 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
     async def set(self, writes: Sequence[Write]) -> list[SetOutcome]:
         """Stores registrations, up to 5,000 or 4 MiB of metadata in one statement."""
         outcomes: list[Any] = [None] * len(writes)
-        documents: list[str | None] = [None] * len(writes)
-        good = []
-        for i, write in enumerate(writes):
-            try:
-                documents[i] = document_of(write)
-                good.append(i)
-            except PrismError as error:
-                outcomes[i] = Failure(error)
-        sizes = [len(write.metadata_json) for write in writes]
         limit = self._context.limits.registrations
 
-        async def store(lot: list[int]) -> list[Any]:
-            columns = write_columns([writes[i] for i in lot], [documents[i] for i in lot])
-            return await self._database.fetch(self._sql(_SET), self._number, limit, self._actor, *columns)
+        async def store(lot: list[int]) -> list[SetOutcome]:
+            return await self._store([writes[i] for i in lot], limit)
 
-        lots = list(rounds(writes, good, sizes))
-        await in_lots(lots, writes, outcomes, store, set_outcome, "store the registration")
+        sizes = [len(write.metadata_json) for write in writes]
+        lots = list(rounds(writes, range(len(writes)), sizes))
+        abreast = limit is None and len(lots) > 1 and all_differ(writes)
+        await in_lots(lots, outcomes, store, "store the registration", abreast=abreast)
         return outcomes
 
     async def get(self, identities: Sequence[str]) -> list[Registration | None]:
@@ -144,16 +136,16 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
         """Removes registrations, up to 5,000 in one statement."""
         outcomes: list[Any] = [Refused(Refusal.NOT_FOUND)] * len(fences)
 
-        async def remove(lot: list[int]) -> list[Any]:
-            identities = [fences[i].identity for i in lot]
-            registration_ids = [fences[i].registration_id for i in lot]
-            return await self._database.fetch(
-                self._sql(_DELETE), self._number, self._actor, identities, registration_ids
-            )
+        async def remove(lot: list[int]) -> list[DeleteOutcome]:
+            several = [fences[i] for i in lot]
+            columns = [fence.identity for fence in several], [fence.registration_id for fence in several]
+            rows = await self._database.fetch(self._sql(_DELETE), self._number, self._actor, *columns)
+            return list(map(delete_outcome, several, rows))
 
         known = [i for i, fence in enumerate(fences) if not is_unknown(fence.identity)]
         lots = list(rounds(fences, known))
-        await in_lots(lots, fences, outcomes, remove, delete_outcome, "delete the registration")
+        abreast = len(lots) > 1 and all_differ(fences)
+        await in_lots(lots, outcomes, remove, "delete the registration", abreast=abreast)
         return outcomes
 
     async def expire(self, renewals: Sequence[Renewal]) -> list[RenewOutcome]:
@@ -175,7 +167,7 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
         # Whoever locks several leases does so in the order of identities.
         good.sort(key=lambda i: renewals[i].identity)
         lots = list(rounds(renewals, good, rows=RENEWALS))
-        await in_lots(lots, renewals, outcomes, renew_lot, lambda _, outcome: outcome, "renew the registration")
+        await in_lots(lots, outcomes, renew_lot, "renew the registration", abreast=False)
         return outcomes
 
     async def pop_expired(self, limit: int) -> list[Registration]:
@@ -206,6 +198,25 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
         statement = select(self.where, query, start, min(query.page_size, query.limit or query.page_size))
         rows = await self._database.fetch("EXPLAIN " + statement.sql, *statement.values, harmless=True)
         return "\n".join(row[0] for row in rows)
+
+    async def _store(self, writes: Sequence[Write], limit: int | None) -> list[SetOutcome]:
+        """One statement; what can't be stored isn't in it."""
+        outcomes: list[Any] = [None] * len(writes)
+        good: list[int] = []
+        documents: list[str | None] = []
+        for i, write in enumerate(writes):
+            try:
+                documents.append(document_of(write))
+                good.append(i)
+            except PrismError as error:
+                outcomes[i] = Failure(error)
+        if good:
+            stored = [writes[i] for i in good]
+            columns = write_columns(stored, documents)
+            rows = await self._database.fetch(self._sql(_SET), self._number, limit, self._actor, *columns)
+            for i, write, row in zip(good, stored, rows, strict=True):
+                outcomes[i] = set_outcome(write, row)
+        return outcomes
 
     async def _pending_more(self, database: Database, *, prune: bool, bare: bool) -> list[str]:
         schema = self._config.db_schema

@@ -10,6 +10,7 @@ from prism.slots.registry import Refusal, Refused, Renewal, Renewed, RenewOutcom
 from prism_postgres.migrations import in_schema
 from prism_postgres.pool import Database
 from prism_postgres.scanning import LIVE
+from prism_postgres.writing import shortened
 
 RENEWALS: Final = 10_000
 """Renewals in one statement."""
@@ -33,7 +34,7 @@ async def renew(database: Database, schema: str, number: int, renewals: Sequence
             number,
             [renewal.identity for renewal in chosen],
             [renewal.registration_id for renewal in chosen],
-            [renewal.ttl for renewal in chosen],
+            shortened([renewal.ttl for renewal in chosen]),
             harmless=True,
         )
         assert row is not None

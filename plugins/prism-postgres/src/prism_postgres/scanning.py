@@ -1,7 +1,8 @@
-"""Reading matching records page by page, each chunk a statement that goes on where the last one ended.
+"""Reading matching records page by page.
 
-No snapshot and no connection is held between two chunks, however slow the reader is. A chunk is some pages; what
-expired between its reading and a page's turn is looked up again and left out.
+The first page is a statement of its own, and mostly all there is. The rest is read as a stream, and as a new one from
+where it stopped when the reader takes long: see `streaming`. What has expired since the stream began is looked up again
+before its page's turn, and left out.
 """
 
 from __future__ import annotations
@@ -15,16 +16,18 @@ from typing import Any, Final
 from prism.filters.ast import Node
 from prism.slots.registry import Projection, Query, RecordPage, ScanPage, TargetPage
 
+from prism_postgres.errors import LOST, ConnectionLost, StatementTimeout
 from prism_postgres.indexes import Indexed
 from prism_postgres.migrations import in_schema
-from prism_postgres.ordering import beyond, order, order_by, position
+from prism_postgres.ordering import PARTS, beyond, order, order_by, position
 from prism_postgres.pool import Database, Row
 from prism_postgres.predicates import condition
 from prism_postgres.statement import Parameters
+from prism_postgres.streaming import RowStream
 
-CHUNK_ROWS: Final = 4_000
+CHUNK_ROWS: Final = 1_000
 CHUNK_BYTES: Final = 1024 * 1024
-"""Bytes of metadata that a chunk should have, as far as the one before foretells it."""
+"""Bytes of metadata that are read at a time, as far as those before foretell it."""
 
 LIVE: Final = "(l.expires_at IS NULL OR l.expires_at > (SELECT __schema__.now_micros()))"
 FROM: Final = (
@@ -42,8 +45,6 @@ _STILL_LIVE: Final = f"""
 """  # noqa: S608 - our own condition
 _EXPIRY: Final = {Projection.FULL: 6, Projection.TARGETS: 3}
 """The column of the expiry in each projection."""
-_POSITION: Final = {Projection.FULL: 10, Projection.TARGETS: 5}
-"""The first column of a row's position in the order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,37 +64,59 @@ class Where:
     indexed: Indexed
 
 
-def select(where: Where, query: Query, start: Sequence[Any] | None, limit: int) -> Statement:
+def select(
+    where: Where, query: Query, start: Sequence[Any] | None, limit: int | None, now: int | None = None
+) -> Statement:
     """The rows of a query, in its order, after a position of the order's parts.
 
-    The columns are the projection's, the moment, and, where it's sorted, the position of each row.
+    The columns are the projection's, the moment unless it's given, and, where it's sorted, the position of each row.
+    `now` is a moment that has certainly come: with it the planner knows how few have expired.
     """
     parameters = Parameters(where.namespace)
-    conditions = _conditions(query.conjuncts, parameters, where.indexed)
+    live = LIVE if now is None else f"(l.expires_at IS NULL OR l.expires_at > {parameters.bind(now, 'bigint')})"
+    conditions = _conditions(query.conjuncts, live, parameters, where.indexed)
     parts = order(query.sort, parameters)
     if start is not None:
         conditions.append(beyond(parts, start, parameters))
-        if not query.sort:  # the other side of the join is to begin there too
-            conditions.append(f"l.identity > {parameters.bind(start[-1], 'text')}")
-    columns = [FULL if query.projection is Projection.FULL else TARGETS, NOW, *(part.sql for part in parts[:-1])]
+    columns = [FULL if query.projection is Projection.FULL else TARGETS, *([NOW] if now is None else [])]
+    columns += [part.sql for part in parts[:-1]]
     sql = (
         f"SELECT {', '.join(columns)} FROM {FROM} WHERE {' AND '.join(conditions)} "  # noqa: S608 - all values are bound
-        f"ORDER BY {order_by(parts)} LIMIT {parameters.bind(limit, 'bigint')}"
+        f"ORDER BY {order_by(parts)}"
     )
+    if limit is not None:
+        sql += f" LIMIT {parameters.bind(limit, 'bigint')}"
     return Statement(in_schema(sql, where.schema), parameters.values)
 
 
 def select_count(where: Where, conjuncts: Sequence[Node]) -> Statement:
     """How many records match."""
     parameters = Parameters(where.namespace)
-    conditions = _conditions(conjuncts, parameters, where.indexed)
+    conditions = _conditions(conjuncts, LIVE, parameters, where.indexed)
     sql = f"SELECT count(*) FROM {FROM} WHERE {' AND '.join(conditions)}"  # noqa: S608 - all values are bound
     return Statement(in_schema(sql, where.schema), parameters.values)
 
 
-def _conditions(conjuncts: Sequence[Node], parameters: Parameters, indexed: Indexed) -> list[str]:
+def _conditions(conjuncts: Sequence[Node], live: str, parameters: Parameters, indexed: Indexed) -> list[str]:
     pushed = [condition(node, parameters, indexed) for node in conjuncts]
-    return ["r.namespace = $1", "l.namespace = $1", LIVE, *pushed]
+    return ["r.namespace = $1", "l.namespace = $1", live, *pushed]
+
+
+class _Clock:
+    """The server's clock, as far as one look at it and our own tell."""
+
+    def __init__(self, rows: Sequence[Row], sent: float) -> None:
+        self._sent = sent
+        self._received = time.monotonic()
+        self._shown = rows[0]["now"] if rows else 0
+
+    def at_least(self) -> int:
+        """A moment that it shows or has shown."""
+        return self._shown + int((time.monotonic() - self._received) * 1_000_000)
+
+    def at_most(self) -> int:
+        """A moment that it shows or will show at once."""
+        return self._shown + int((time.monotonic() - self._sent) * 1_000_000) + 1
 
 
 class Scan:
@@ -109,42 +132,64 @@ class Scan:
 
     async def pages(self) -> AsyncIterator[ScanPage]:
         """The pages of the query's projection."""
-        query, left, size = self._query, self._query.limit, self._query.page_size
+        query, size = self._query, self._query.page_size
         start = None if query.after is None else position(query.sort, query.after)
-        wanted = size
-        while left is None or left > 0:
-            count = wanted if left is None else min(wanted, left)
-            statement = select(self._where, query, start, count)
-            sent = time.monotonic()
-            rows = await self._database.fetch(statement.sql, *statement.values, harmless=True)
-            for first in range(0, len(rows), size):
-                page = rows[first : first + size]
-                if first:
-                    page = await self._still_live(page, time.monotonic() - sent)
-                if page:
-                    yield self._kind(*islice(zip(*page, strict=True), self._width))
-            if len(rows) < count:
-                return
-            if left is not None:
-                left -= len(rows)
-            start = [*tuple(rows[-1])[_POSITION[query.projection] :], rows[-1]["identity"]]
-            wanted = self._next_size(rows, wanted)
+        count = size if query.limit is None else min(size, query.limit)
+        sent = time.monotonic()
+        statement = select(self._where, query, start, count)
+        rows = await self._database.fetch(statement.sql, *statement.values, harmless=True)
+        clock = _Clock(rows, sent)
+        if rows:
+            yield self._page(rows)
+        left = None if query.limit is None else query.limit - len(rows)
+        lost = False
+        while len(rows) == count and (left is None or left > 0):
+            start = self._position(rows[-1])
+            statement = select(self._where, query, start, left, clock.at_least())
+            try:
+                async with RowStream(self._database, statement.sql, statement.values) as stream:
+                    count = self._chunk(rows)
+                    while (found := await stream.fetch(count)) is not None:
+                        lost, rows = False, found
+                        left = None if left is None else left - len(rows)
+                        for first in range(0, len(rows), size):
+                            page = await self._still_live(rows[first : first + size], clock.at_most())
+                            if page:
+                                yield self._page(page)
+                        if len(rows) < count:
+                            return
+                    count = len(rows)
+            except TimeoutError as error:
+                raise StatementTimeout(f"no answer within {self._database.config.statement_timeout:g} s") from error
+            except LOST as error:
+                if lost:
+                    raise ConnectionLost(str(error), harmless=True) from error
+                lost, count = True, len(rows)
 
-    async def _still_live(self, page: list[Row], seconds: float) -> list[Row]:
-        """The page without what has expired in the seconds since it was asked for."""
-        now, at = page[0]["now"] + round(seconds * 1_000_000), self._expiry
-        doubtful = [row["identity"] for row in page if row[at] is not None and row[at] <= now]
-        if not doubtful:
+    def _page(self, rows: Sequence[Row]) -> ScanPage:
+        return self._kind(*islice(zip(*rows, strict=True), self._width))
+
+    def _position(self, row: Row) -> list[Any]:
+        return [*tuple(row)[len(row) - PARTS * len(self._query.sort) :], row["identity"]]
+
+    async def _still_live(self, page: list[Row], now: int) -> list[Row]:
+        """The page without what has expired by now."""
+        at = self._expiry
+        expiries = [row[at] for row in page]
+        if None in expiries:
+            expiries = [moment for moment in expiries if moment is not None]
+        if not expiries or min(expiries) > now:
             return page
+        doubtful = [row["identity"] for row in page if row[at] is not None and row[at] <= now]
         sql = in_schema(_STILL_LIVE, self._where.schema)
         rows = await self._database.fetch(sql, self._where.namespace, doubtful, harmless=True)
         gone = set(doubtful) - {row["identity"] for row in rows}
         return [row for row in page if row["identity"] not in gone]
 
-    def _next_size(self, rows: list[Row], size: int) -> int:
-        """Twice as many, within bounds, and whole pages."""
-        more = min(size * 2, CHUNK_ROWS)
+    def _chunk(self, rows: Sequence[Row]) -> int:
+        """How many rows to read at a time, whole pages: by the sizes of those that were read before."""
+        size, more = self._query.page_size, CHUNK_ROWS
         if self._query.projection is Projection.FULL:
             average = sum(len(row["metadata"]) for row in rows) // len(rows) + 1
             more = min(more, CHUNK_BYTES // average)
-        return max(self._query.page_size, more // self._query.page_size * self._query.page_size)
+        return max(size, more // size * size)

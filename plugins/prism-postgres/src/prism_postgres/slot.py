@@ -46,6 +46,11 @@ class PostgresSlot(Migratable, Backend):
             raise InternalError(f"{type(self).__name__} is not open; await open() first and don't use it after close()")
         return self._borrowed
 
+    @property
+    def database(self) -> Database:
+        """The connections of an opened slot."""
+        return self._database
+
     def _sql(self, text: str) -> str:
         """A statement whose `__schema__` is the schema that holds our tables."""
         return in_schema(text, self._config.db_schema)

@@ -29,9 +29,10 @@ _INT64: Final = 2**63
 
 def document_of(write: Write) -> str | None:
     """The document for filters, None where it's the metadata itself. Raises PrismError where it can't be stored."""
-    for field in ("identity", "registration_id", "address", "owner"):
-        if "\0" in getattr(write, field):
-            raise InvalidArgument.at(field, "has the character U+0000; remove it")
+    if "\0" in write.identity or "\0" in write.registration_id or "\0" in write.address or "\0" in write.owner:
+        fields = ("identity", "registration_id", "address", "owner")
+        field = next(field for field in fields if "\0" in getattr(write, field))
+        raise InvalidArgument.at(field, "has the character U+0000; remove it")
     ttl = write.ttl
     if isinstance(ttl, Keep):
         if not isinstance(write.precondition, AtRevision):
@@ -55,18 +56,24 @@ def check_ttl(ttl: int | None) -> None:
 
 
 def write_columns(writes: Sequence[Write], documents: Sequence[str | None]) -> list[list[Any]]:
-    """The columns that `set_registrations` takes, in its order."""
+    """The columns that `set_registrations` takes, in its order; those that are one value throughout have it once."""
     return [
         [write.identity for write in writes],
-        [_kind(write) for write in writes],
-        [write.precondition.revision if isinstance(write.precondition, AtRevision) else None for write in writes],
-        [-1 if isinstance(write.ttl, Keep) else write.ttl for write in writes],
         [write.registration_id for write in writes],
-        [write.address for write in writes],
-        [write.owner for write in writes],
         [write.metadata_json for write in writes],
-        list(documents),
+        shortened([_kind(write) for write in writes]),
+        shortened([w.precondition.revision if isinstance(w.precondition, AtRevision) else None for w in writes]),
+        shortened([-1 if isinstance(write.ttl, Keep) else write.ttl for write in writes]),
+        shortened([write.address for write in writes]),
+        shortened([write.owner for write in writes]),
+        shortened(documents),
     ]
+
+
+def shortened(column: Sequence[Any]) -> list[Any]:
+    """The column, or its first value alone where all are the same: the driver takes its time over each."""
+    first = column[0]
+    return [first] if column.count(first) == len(column) else list(column)
 
 
 def set_outcome(write: Write, row: Any) -> SetOutcome:

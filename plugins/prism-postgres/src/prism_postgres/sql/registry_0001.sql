@@ -65,19 +65,20 @@ $$;
 
 -- Writes registrations, each identity at most once. `p_kinds` are preconditions: 0 anything, 1 absent, 2 at a revision.
 -- `p_ttls` are microseconds, null for never, -1 to keep the expiry. `p_documents` are null where the metadata itself can
--- be read as JSONB. `p_actor` is who does it, null where nothing is audited.
+-- be read as JSONB. `p_actor` is who does it, null where nothing is audited. A column from `p_kinds` on that is one value
+-- throughout may have it once.
 CREATE FUNCTION __schema__.set_registrations(
     p_namespace integer,
     p_limit bigint,
     p_actor text,
     p_identities text[],
+    p_registration_ids text[],
+    p_metadata bytea[],
     p_kinds smallint[],
     p_revisions bigint[],
     p_ttls bigint[],
-    p_registration_ids text[],
     p_addresses text[],
     p_owners text[],
-    p_metadata bytea[],
     p_documents jsonb[]
 ) RETURNS TABLE (
     outcome text,
@@ -106,6 +107,24 @@ DECLARE
     v_old_registration_ids text[];
     v_old_addresses text[];
 BEGIN
+    IF cardinality(p_kinds) < v_size THEN
+        p_kinds := array_fill(p_kinds[1], ARRAY[v_size]);
+    END IF;
+    IF cardinality(p_revisions) < v_size THEN
+        p_revisions := array_fill(p_revisions[1], ARRAY[v_size]);
+    END IF;
+    IF cardinality(p_ttls) < v_size THEN
+        p_ttls := array_fill(p_ttls[1], ARRAY[v_size]);
+    END IF;
+    IF cardinality(p_addresses) < v_size THEN
+        p_addresses := array_fill(p_addresses[1], ARRAY[v_size]);
+    END IF;
+    IF cardinality(p_owners) < v_size THEN
+        p_owners := array_fill(p_owners[1], ARRAY[v_size]);
+    END IF;
+    IF cardinality(p_documents) < v_size THEN
+        p_documents := array_fill(p_documents[1], ARRAY[v_size]);
+    END IF;
     IF p_limit IS NOT NULL THEN
         PERFORM 1 FROM __schema__.namespaces WHERE number = p_namespace FOR NO KEY UPDATE;
     END IF;
@@ -236,12 +255,16 @@ BEGIN
 END
 $$;
 
--- Moves the expiry of live leases, each identity at most once. `p_fences` are null for whichever registration there is.
+-- Moves the expiry of live leases, each identity at most once. `p_fences` are null for whichever registration there is;
+-- `p_ttls` that are the same throughout may be given once.
 -- Answers with the moment that the times to live count from, and the places of those that were renewed, null for all.
 CREATE FUNCTION __schema__.renew_leases(
     p_namespace integer, p_identities text[], p_fences text[], p_ttls bigint[], OUT moment bigint, OUT renewed bigint[]
 ) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
+    IF cardinality(p_ttls) < cardinality(p_identities) THEN
+        p_ttls := array_fill(p_ttls[1], ARRAY[cardinality(p_identities)]);
+    END IF;
     moment := __schema__.now_micros();
     WITH moved AS (
         UPDATE __schema__.leases l SET expires_at = moment + i.ttl, bucket = (moment + i.ttl) >> 25
