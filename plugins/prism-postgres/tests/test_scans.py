@@ -37,8 +37,11 @@ async def names(pages: AsyncIterator[ScanPage]) -> list[str]:
 
 
 async def sessions(bare: asyncpg.Connection) -> int:
-    """How many connections are in the middle of a transaction."""
-    found: int = await bare.fetchval("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'")
+    """How many connections are in the middle of a transaction on this test's schema."""
+    found: int = await bare.fetchval(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE state LIKE 'idle in transaction%' AND position(current_schema() IN query) > 0"
+    )
     return found
 
 
