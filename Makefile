@@ -32,7 +32,7 @@ format: environment ## Formats the code and sorts its imports.
 proto: environment ## Generates the wire contract's Python code from proto/.
 	@$(VENV) proto/generate.py
 
-bench: environment ## Measures the figures of docs/benchmarks.md into benchmarks/results/. Under eight minutes.
+bench: environment ## Measures the figures of docs/benchmarks.md into benchmarks/results/. Under a quarter of an hour.
 	@$(VENV) -m benchmarks
 
 soak: environment ## Runs the long, bounded tests.

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from benchmarks.plots import draw
+from benchmarks.plots import draw, results
 from benchmarks.table import write_page
 from benchmarks.workers import ROOT
 
@@ -20,9 +20,15 @@ NAMES = (
     "multicast",
     "streams",
     "nats",
+    "kafka",
     "expiry",
     "postgres",
     "postgres_queues",
+    "redis_registry",
+    "redis_messages",
+    "attached",
+    "presence",
+    "growth",
 )
 LIMIT = 300
 """Seconds that one of them may take."""
@@ -55,7 +61,7 @@ def main() -> None:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     options = ["--quick"] if arguments.quick else []
     failed = [name for name in arguments.names or NAMES if not run(name, options)]
-    draw()
+    draw(results())
     if arguments.page:
         write_page()
     if failed:

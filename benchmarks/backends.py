@@ -9,6 +9,7 @@ from prism_conformance.servers import Server
 from prism_redis.config import RedisConfig
 from prism_redis.durability import RedisDurability
 from prism_redis.registry import RedisRegistry
+from pydantic import SecretStr
 
 NAMESPACE = "bench"
 INDEXED = ("region", "room")
@@ -28,13 +29,13 @@ def config(**slots: dict[str, Any]) -> dict[str, Any]:
 async def redis_registry(server: Server) -> RedisRegistry:
     """The registry slot on Redis, opened, with the indexes of the schema."""
     fields = tuple(IndexedField((field,), "string") for field in INDEXED)
-    registry = RedisRegistry(RedisConfig(url=server.url), SlotContext(NAMESPACE, indexes=fields))
+    registry = RedisRegistry(RedisConfig(url=SecretStr(server.url)), SlotContext(NAMESPACE, indexes=fields))
     await registry.open()
     return registry
 
 
 async def redis_durability(server: Server) -> RedisDurability:
     """The durability slot on Redis, opened."""
-    durability = RedisDurability(RedisConfig(url=server.url), SlotContext(NAMESPACE))
+    durability = RedisDurability(RedisConfig(url=SecretStr(server.url)), SlotContext(NAMESPACE))
     await durability.open()
     return durability

@@ -86,6 +86,8 @@ class Report:
     name: str
     figures: list[Figure] = field(default_factory=list)
     rounds: Rounds = field(default_factory=dict)
+    points: dict[str, list[int]] = field(default_factory=dict)
+    """Where the rounds of a curve were measured, by what grows along it."""
 
     def add(
         self, name: str, value: float, unit: str, *, at_most: float | None = None, at_least: float | None = None
@@ -107,6 +109,7 @@ class Report:
             "quick": quick(),
             "figures": figures,
             "rounds": self.rounds,
+            "points": self.points,
         }
         path.write_text(json.dumps(document, indent=1) + "\n")
         return path

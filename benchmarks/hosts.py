@@ -33,6 +33,7 @@ class Host:
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
+        self.sessions: list[Session] = []
         self.readers: list[asyncio.Task[None]] = []
         self.received = 0
         self.wanted = 0
@@ -47,6 +48,7 @@ class Host:
             outcomes = await session.attach(items)
             assert not any(isinstance(outcome, PrismError) for outcome in outcomes), outcomes
             number += each
+            self.sessions.append(session)
             self.readers.append(asyncio.create_task(self.read(session)))
         relax_collector()  # as `prism serve` does
         gc.collect()
@@ -72,9 +74,15 @@ class Host:
             await self.complete.wait()
         return {"end": time.monotonic(), "deliveries": self.received}
 
-    async def cpu(self) -> Answer:
-        """Seconds of CPU time of this process so far."""
-        return {"cpu": time.process_time()}
+    async def live(self, seconds: float) -> Answer:
+        """Keeps all sessions alive for so long, as their clients' frames would; the CPU time that took."""
+        loop = asyncio.get_running_loop()
+        began, end = time.process_time(), loop.time() + seconds
+        while (now := loop.time()) < end:
+            for session in self.sessions:
+                session.last_frame = now
+            await asyncio.sleep(0.5)
+        return {"cpu": time.process_time() - began, "attached": sum(len(each.bindings) for each in self.sessions)}
 
 
 async def main() -> None:
@@ -86,7 +94,7 @@ async def main() -> None:
             "attach": host.attach,
             "expect": host.expect,
             "wait": host.wait,
-            "cpu": host.cpu,
+            "live": host.live,
         }
         await serve_commands(commands)
         for reader in host.readers:

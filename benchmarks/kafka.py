@@ -1,4 +1,7 @@
-"""At-least-once through Kafka: storing a message for 10,000 identities, beside aiokafka alone; acked deliveries."""
+"""At-least-once through Kafka: a message stored for 10,000 identities, beside aiokafka alone; acked deliveries.
+
+Broker and proxies share the machine's cores, and both proxies of a pair are in this process.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,13 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from prism.config import load_config
+from prism.coordinator.coordinator import Coordinator
+from prism.model.errors import PrismError
 from prism.model.message import DeliverySemantics, Message
+from prism.model.operations import MulticastCommand, NewIdentity
 from prism.model.time import SECOND
+from prism.server.garbage import relax_collector
 from prism.slots.context import SlotContext
 from prism.slots.durability import Enqueued, Settled
 from prism_conformance.servers import Server, start
@@ -28,6 +36,8 @@ QUEUES_PER_CALL = 1_000
 """What the pump of a proxy asks for at a time."""
 LEASES_PER_CALL = 5_000
 LONG = 600 * SECOND
+NAMESPACE = "devices"
+ROOM = {"room": "hall"}
 
 numbers = count()
 
@@ -49,7 +59,7 @@ async def producer(server: Server, batch: int = 512 * 1024) -> AsyncIterator[AIO
 @asynccontextmanager
 async def slot(server: Server, prefix: str) -> AsyncIterator[KafkaDurability]:
     """An opened durability slot."""
-    config = KafkaConfig(brokers=[server.url], topic_prefix=prefix, partitions=PARTITIONS)
+    config = KafkaConfig(brokers=(server.url,), topic_prefix=prefix, partitions=PARTITIONS)
     opened = KafkaDurability(config, SlotContext("bench"))
     try:
         await opened.open()
@@ -126,10 +136,33 @@ async def deliver(receiver: KafkaDurability, queues: Sequence[str]) -> int:
     return done
 
 
-async def measure(report: Report, server: Server, targets: int, rounds: int) -> None:
-    """Storing, beside aiokafka; then the whole way with two proxies."""
+@asynccontextmanager
+async def registered(kafka: Server, valkey: Server, identities: Sequence[str]) -> AsyncIterator[Coordinator]:
+    """A proxy with a registry in Valkey and messages in Kafka, and identities that are away."""
+    messaging = {"type": "kafka", "brokers": [kafka.url], "topic_prefix": "b.", "partitions": PARTITIONS}
+    slots = {
+        "registry": {"type": "redis", "url": valkey.url},
+        "messaging": {**messaging, "delivery": "at-least-once"},
+        "durability": {"use_messaging": True},
+    }
+    block = {"name": NAMESPACE, "pattern": "multicast-registry", "backend_slots": slots}
+    async with Coordinator(load_config({"namespaces": [block]})) as coordinator:
+        for i in range(0, len(identities), 1_000):
+            items = [NewIdentity(name, ROOM) for name in identities[i : i + 1_000]]
+            outcomes = await coordinator.register(NAMESPACE, items, ttl=LONG, replace=False)
+            assert not any(isinstance(outcome, PrismError) for outcome in outcomes), outcomes
+        yield coordinator
+
+
+async def measure(report: Report, server: Server, valkey: Server, targets: int, rounds: int) -> None:
+    """Storing, beside aiokafka; then the whole way with two proxies, and a multicast with its registry."""
     queues = [f"device-{i:06d}" for i in range(targets)]
-    async with slot(server, "a.") as sender, slot(server, "a.") as receiver, producer(server) as made:
+    async with (
+        slot(server, "a.") as sender,
+        slot(server, "a.") as receiver,
+        producer(server) as made,
+        registered(server, valkey, queues) as coordinator,
+    ):
         await make_topic(server, "bare")
         bare = Bare(made, "bare", queues)
         await sender.create(queues)
@@ -147,17 +180,34 @@ async def measure(report: Report, server: Server, targets: int, rounds: int) -> 
             assert await deliver(receiver, queues) == targets
             return time.perf_counter() - began
 
-        works = {"stored": stored, "send_batch": bare.send_batch, "send": bare.send, "delivered": delivered}
+        async def multicast() -> float:
+            command = MulticastCommand(None, PAYLOAD, delivery=DeliverySemantics.AT_LEAST_ONCE, timeout=0)
+            began = time.perf_counter()
+            result = await coordinator.multicast(NAMESPACE, command)
+            seconds = time.perf_counter() - began
+            assert (result.target_count, result.failed_count) == (targets, 0), result
+            return seconds
+
+        relax_collector()  # as `prism serve` does
+        works = {
+            "stored": stored,
+            "send_batch": bare.send_batch,
+            "send": bare.send,
+            "delivered": delivered,
+            "multicast": multicast,
+        }
         found = await in_turns_async(rounds, works)
     report.rounds |= found
     for name, text in (
         ("stored", f"a message stored for {targets:,} identities, each answer known"),
         ("send_batch", f"{targets:,} keyed records by bare send_batch"),
         ("send", f"{targets:,} keyed records by bare send"),
+        ("multicast", f"multicast to all {targets:,} registered in Valkey, known to be stored"),
     ):
         report.add(text, 1000 * sorted(found[name])[rounds // 2], "ms")
     report.add("stored / bare send_batch", ratio(found["stored"], found["send_batch"]), "x", at_most=1.3)
     report.add("bare send / stored", ratio(found["send"], found["stored"]), "x", at_least=2)
+    report.add("multicast / bare send_batch", ratio(found["multicast"], found["send_batch"]), "x", at_most=1.3)
     report.add(
         "stored, taken by another proxy and acked",
         targets / sorted(found["delivered"])[rounds // 2],
@@ -169,8 +219,8 @@ def main() -> None:
     """Measures and writes the report."""
     targets, rounds = (2_000, 3) if quick() else (10_000, 15)
     report = Report("kafka")
-    with start("kafka") as server:
-        asyncio.run(measure(report, server, targets, rounds))
+    with start("kafka") as server, start("valkey") as valkey:
+        asyncio.run(measure(report, server, valkey, targets, rounds))
     report.write()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,8 @@ def figures(report: dict[str, Any]) -> list[Figure]:
     ]
 
 
-def draw(into: Path = RESULTS) -> list[Path]:
-    """Draws all there is into a folder; the pictures."""
-    reports = results()
+def draw(reports: Mapping[str, dict[str, Any]], into: Path = RESULTS) -> list[Path]:
+    """Draws reports into a folder; the pictures."""
     pictures = []
     promised = [figure for report in reports.values() for figure in figures(report) if figure.target is not None]
     if promised:
@@ -41,7 +40,28 @@ def draw(into: Path = RESULTS) -> list[Path]:
     if "multicast" in reports:
         shown = [figure for figure in figures(reports["multicast"]) if figure.unit == "deliveries/s"]
         pictures.append(_bars("Multicast, deliveries a second", shown, into / "multicast.png", logarithmic=True))
+    if "growth" in reports:
+        pictures.append(_curves(reports["growth"], into / "growth.png"))
     return pictures
+
+
+def _curves(report: dict[str, Any], path: Path) -> Path:
+    """Milliseconds against what grows: a panel for each."""
+    canvas = Canvas(figsize=(9, 3.6), layout="constrained")
+    titles = {"size": "identities in the registry", "hits": "hits of an indexed filter"}
+    for axes, (what, points) in zip(canvas.subplots(1, len(titles)), report["points"].items(), strict=True):
+        for name, seconds in report["rounds"].items():
+            if name.startswith(f"{what}: "):
+                axes.plot(
+                    points, [each * 1e3 for each in seconds], marker="o", markersize=3, label=name[len(what) + 2 :]
+                )
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel(titles[what])
+        axes.set_ylabel("ms")
+        axes.legend(fontsize=7)
+        axes.invert_yaxis()  # which saving turns round
+    return _save(canvas, path)
 
 
 def _against_targets(promised: Sequence[Figure], path: Path) -> Path:

@@ -1,9 +1,10 @@
-"""A real proxy over the memory backend in a process of its own: `python -m benchmarks.proxy [HOST:PORT]`."""
+"""A real proxy in a process of its own: `python -m benchmarks.proxy [HOST:PORT [CONFIG]]`, on memory by default."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import sys
 
 from prism.config import load_config
@@ -29,7 +30,8 @@ NAMESPACE = "bench"
 async def main() -> None:
     """Serves until the input ends."""
     listen = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:0"
-    async with Proxy(load_config(CONFIG), listen=listen, http_listen="off") as proxy:
+    config = json.loads(sys.argv[2]) if len(sys.argv) > 2 else CONFIG
+    async with Proxy(load_config(config), listen=listen, http_listen="off") as proxy:
         relax_collector()  # as `prism serve` does
 
         async def address() -> Answer:

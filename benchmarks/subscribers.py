@@ -48,7 +48,7 @@ async def on_nats(url: str) -> None:
     count = Count()
     client = await nats.connect(url)
 
-    async def got(message: Msg) -> None:
+    async def got(_: Msg) -> None:
         count.add()
 
     async def subscribe(topics: list[str]) -> Answer:

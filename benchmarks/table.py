@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any
 
@@ -11,13 +12,15 @@ from benchmarks.workers import ROOT
 
 DOCS = ROOT / "docs"
 PAGE = DOCS / "benchmarks.md"
+FIGURES = DOCS / "benchmarks.json"
+"""The latest figures of each benchmark; a run of some of them leaves those of the others as they are."""
 
 INTRODUCTION = """\
 # Benchmarks
 
-`make bench` measures all of this in under eight minutes and writes JSON and pictures to `benchmarks/results/`;
-`.venv/bin/python -m benchmarks.filters` measures one part. This page is written from such a run by
-`.venv/bin/python -m benchmarks.table`.
+`make bench` measures all of this in under a quarter of an hour and writes JSON and pictures to `benchmarks/results/`;
+`.venv/bin/python -m benchmarks.filters` measures one part. `.venv/bin/python -m benchmarks.table` writes this page from
+the latest figures of each, which it keeps in [benchmarks.json](benchmarks.json).
 
 Numbers from one machine say little about another, and a shared machine drifts by tens of percent within minutes. So
 what is compared is measured alternately in one run, ratios are medians of the rounds' ratios, and the rest are medians.
@@ -35,12 +38,26 @@ what is compared is measured alternately in one run, ratios are medians of the r
 - **nats**: a multicast to 10,000 identities that have topics of their own, from the filter until the server has taken
   the last message, beside nats-py publishing to as many subjects; a message stored in JetStream queues, beside
   `js.publish` with 256 in flight. The server is in another process, and so is who listens.
+- **kafka**: a message stored for 10,000 identities in Kafka, with an answer for each, and a multicast to as many that
+  are registered in Valkey, beside aiokafka's `send_batch` and `send` of as many keyed records; the way to another proxy
+  that takes and acks them all. Both proxies are in one process.
 - **expiry**: 50,000 registrations with queues that run out at once, swept by four proxies; each is announced once.
 - **postgres**: the registry on PostgreSQL with 100,000 identities: filters that an index answers, everyone, 10,000
   heartbeats, 10,000 registrations; beside asyncpg with the same statement, a cursor, one UPDATE and one INSERT.
 - **postgres_queues**: a message stored in 10,000 queues on PostgreSQL, beside one INSERT of as many; topics, beside
   one statement that notifies; multicasts on PostgreSQL alone and with NATS, until the call has returned without
   receipts, beside the query for the same rows and a publication as large, and until all receipts are in.
+- **redis_registry**: targets and registrations by an indexed field of 100,000 on Redis; a filter without an index,
+  beside reading a hash of the same documents with HSCAN, decoding and filtering by hand; batches of writes and of
+  renewals,
+  beside pipelines of redis-py. The registry slot, or the embedded client on it, without gRPC.
+- **redis_messages**: multicasts on Redis alone to 10,000 topics of native subscribers and to 10,000 queues, beside
+  redis-py's pipelines of PUBLISH and XADD.
+- **attached**: a multicast by an indexed field to 10,000 identities on two proxies, on Redis and NATS, beside reading
+  as many names from a set and publishing two frames, and beside 10,000 publishes of nats-py. See the module for what
+  is at the other end.
+- **presence**: keeping 10,000 attached identities alive on Redis, and registering through a proxy, beside redis-py.
+- **growth**: what the same work costs on Redis as the registry grows, and as the hits do.
 - **import_time**: fresh interpreters.
 """
 
@@ -65,12 +82,23 @@ def section(name: str, report: dict[str, Any]) -> str:
     return "\n".join([f"## {name}", "", *head, *rows, "", f"Measured on {report['environment']}.", ""])
 
 
-def write_page() -> None:
-    """Writes the page and its pictures."""
-    reports = results()
-    if hasty := [name for name, report in reports.items() if report["quick"]]:
+def measured() -> dict[str, dict[str, Any]]:
+    """The latest report of each benchmark: those that the page was made from, and what was measured since."""
+    fresh = results()
+    if hasty := [name for name, report in fresh.items() if report["quick"]]:
         sys.exit(f"only quick results of {', '.join(hasty)}; measure them without --quick first")
-    pictures = draw(DOCS / "figures")
+    known: dict[str, dict[str, Any]] = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    for name, report in fresh.items():
+        curves = {"points": report["points"], "rounds": report["rounds"]} if report["points"] else {}
+        known[name] = {"environment": report["environment"], "figures": report["figures"], **curves}
+    return dict(sorted(known.items()))
+
+
+def write_page() -> None:
+    """Writes the page, its pictures, and the figures that both are made from."""
+    reports = measured()
+    FIGURES.write_text(json.dumps(reports, indent=1) + "\n")
+    pictures = draw(reports, DOCS / "figures")
     parts = [INTRODUCTION]
     parts += [f"![{picture.stem}](figures/{picture.name})\n" for picture in pictures]
     parts += [section(name, report) for name, report in reports.items()]

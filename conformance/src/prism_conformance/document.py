@@ -115,19 +115,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for result in given.take:
         matrix = merged(matrix, json.loads(result.read_text(encoding="utf-8")))
     if given.run is not None:
+        # What is run anew replaces all that stood of it.
+        matrix = {row: slots for row, slots in matrix.items() if given.run and row.partition("/")[0] not in given.run}
         for found in contracts(given.run, _show):
             matrix = merged(matrix, found)
+            _write(given.folder, matrix, outcomes)  # it takes long: what there is, is kept
         outcomes = mixes(_show)
-    pages = {given.folder / "conformance.md": page(matrix), given.folder / "mixes.md": mixes_page(outcomes)}
-    if given.check:
-        for path, text in pages.items():
-            if not path.exists() or path.read_text(encoding="utf-8") != text:
-                sys.exit(f"{path} is not current; run python -m prism_conformance.document")
+    if not given.check:
+        _write(given.folder, matrix, outcomes)
         return
+    for path, text in _pages(given.folder, matrix, outcomes).items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            sys.exit(f"{path} is not current; run python -m prism_conformance.document")
+
+
+def _pages(folder: Path, matrix: Matrix, outcomes: Mapping[str, Any]) -> dict[Path, str]:
+    return {folder / "conformance.md": page(matrix), folder / "mixes.md": mixes_page(outcomes)}
+
+
+def _write(folder: Path, matrix: Matrix, outcomes: Mapping[str, Any]) -> None:
     for name, results in (("conformance.json", matrix), ("mixes.json", outcomes)):
         text = json.dumps(results, indent=1, sort_keys=True)
-        (given.folder / name).write_text(text + "\n", encoding="utf-8")
-    for path, text in pages.items():
+        (folder / name).write_text(text + "\n", encoding="utf-8")
+    for path, text in _pages(folder, matrix, outcomes).items():
         path.write_text(text, encoding="utf-8")
 
 

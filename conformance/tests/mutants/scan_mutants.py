@@ -71,7 +71,7 @@ def columns_of_a_page_are_of_different_records(patch: MP) -> None:
 
 @registry("REG-212")
 def scan_shows_what_was_live_when_it_began(patch: MP) -> None:
-    patch.setattr(Table, "still_matching", lambda self, records, conjuncts: records)
+    patch.setattr(Table, "still_matching", lambda self, records, conjuncts, since: records)
 
 
 @registry("REG-214", "REG-213")

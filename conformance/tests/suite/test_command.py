@@ -35,6 +35,7 @@ def test_broken_promise_ends_with_1_and_says_what_was_seen() -> None:
     shown = conformance("memory", "--slot", "registry", "--check", "REG-014")  # without a store nothing is shared
     assert shown.exit_code == 1
     assert "REG-014  failed" in shown.stdout
+    assert "store: conformance" in shown.stderr
     assert "seen:   AssertionError: assert 2 == 1" in shown.stdout
 
 
@@ -75,4 +76,4 @@ def test_missing_suite_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("prism.cli.conformance.find_spec", lambda name: None)
     shown = conformance("memory")
     assert shown.exit_code == 1
-    assert "pip install prism-conformance" in shown.stderr
+    assert "pip install ./conformance" in shown.stderr

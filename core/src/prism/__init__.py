@@ -20,6 +20,7 @@ from prism._version import __version__
 if TYPE_CHECKING:
     from prism import sync
     from prism.client.client import Client
+    from prism.client.dead_letter import DeadLetter
     from prism.client.enumeration import Enumeration
     from prism.client.events import Disconnected, Draining, InboxEvent, Lost, MessageGap, Reattached
     from prism.client.identity import Identity, IdentityPage, Registered
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AlreadyExists",
     "Client",
+    "DeadLetter",
     "DeadlineExceeded",
     "DeliverySemantics",
     "DeliveryStatus",
@@ -105,6 +107,7 @@ __all__ = [
 _MODULES = {
     "Client": "prism.client.client",
     "acting_as": "prism.model.actor",
+    "DeadLetter": "prism.client.dead_letter",
     "Enumeration": "prism.client.enumeration",
     "Disconnected": "prism.client.events",
     "Draining": "prism.client.events",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import typer
@@ -10,12 +12,13 @@ from prism.cli.durations import ago, seconds, whole_seconds
 from prism.cli.exits import ExitCode, exit_code
 from prism.cli.failures import print_failure
 from prism.cli.meter import Meter
-from prism.cli.screen import cell, printable
+from prism.cli.screen import cell, counted, printable
 from prism.cli.where import WhereError
 from prism.model.errors import (
     AlreadyExists,
     DeadlineExceeded,
     InvalidArgument,
+    InvalidConfig,
     InvalidFilter,
     NotFound,
     PrismError,
@@ -70,7 +73,8 @@ def test_markup_in_metadata_is_shown_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, ""), ("x", "x"), (1, "1"), (True, "true"), ({"a": [1]}, '{"a":[1]}')]
+    ("value", "text"),
+    [(None, ""), ("x", "x"), (1, "1"), (True, "true"), ({"a": [1], "b": "\u00fc"}, '{"a": [1], "b": "\u00fc"}')],
 )
 def test_cell_shows_json_values(value: object, text: str) -> None:
     assert cell(value).plain == text
@@ -116,6 +120,23 @@ def test_mark_stands_right_after_escaped_characters() -> None:
 def test_every_violation_has_a_line() -> None:
     error = InvalidArgument.of([Violation("metadata.a", "wrong"), Violation("metadata.b", "worse")])
     assert printed(error)[:3] == ["error: 2 problems", "  metadata.a: wrong", "  metadata.b: worse"]
+
+
+def test_every_mistake_of_a_file_has_its_place() -> None:
+    violations = [Violation("namespaces", "wrong"), Violation("server", "worse")]
+    lines = ["prism.yaml:1: namespaces: wrong", "prism.yaml:9: server: worse"]
+    assert printed(InvalidConfig("\n".join(lines), violations=violations)) == ["error: 2 problems", *lines]
+
+
+def test_unreachable_proxy_gets_its_advice_once(cli: Callable[..., Any]) -> None:
+    told = cli("ls", "--address", "127.0.0.1:1").err
+    assert told.count("prism serve") == 1
+    assert "try: -a HOST:PORT" in told
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 lines"), (1, "1 line"), (2_000, "2,000 lines")])
+def test_number_goes_with_its_noun(count: int, text: str) -> None:
+    assert counted(count, "line", "lines") == text
 
 
 def test_long_error_is_not_wrapped() -> None:

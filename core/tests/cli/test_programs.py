@@ -37,6 +37,10 @@ def test_help_lists_every_command_and_exit_code(cli: Cli) -> None:
     assert [code for code in ExitCode if not re.search(rf"\b{code.value} ", epilogue)] == []
 
 
+def test_help_cuts_no_summary_off(cli: Cli) -> None:
+    assert "..." not in cli("--help").out.split("Commands:")[1]
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(cli: Cli, command: str) -> None:
     shown = cli(command, "--help")
@@ -80,7 +84,7 @@ def test_missing_command_line_parts_are_named() -> None:
     code = "import sys; sys.modules['typer'] = None; from prism.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert "pip install 'prism-multicast[cli]'" in done.stderr
+    assert "pip install './core[server]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -93,7 +97,7 @@ def test_missing_part_of_a_command_is_named_with_its_extra(command: str, module:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert module in done.stderr
-    assert f"pip install 'prism-multicast[{extra}]'" in done.stderr
+    assert f"pip install './core[{extra}]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -109,6 +113,47 @@ def test_reader_that_leaves_early_gets_no_traceback(target: tuple[str, str], pri
         assert process.stdout.readline() == "[\n"
         process.stdout.close()
         assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("ls",), ("ls", "--json"), ("export",), ("export", "--format", "csv"), ("get", "a", "--json"), ("plugins",)],
+    ids=" ".join,
+)
+def test_output_that_cannot_be_written_is_one_line(
+    target: tuple[str, str], prism: Cli, arguments: tuple[str, ...]
+) -> None:
+    address, namespace = target
+    prism("register", "a", "room=x")
+    env = {**os.environ, "PRISM_ADDRESS": address, "PRISM_NAMESPACE": namespace}
+    command = [sys.executable, "-m", "prism", *arguments]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False, env=env)
+    assert done.returncode == 1
+    assert done.stderr == "error: the output can't be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_attach_leaves_when_a_signal_ends_it(prism: Cli, attached: Cli, number: signal.Signals) -> None:
+    process = attached("lamp-1", "--set", "room=kitchen")
+    assert prism("ls", "--count").out == "1\n"
+    process.send_signal(number)
+    assert process.wait(20) == ExitCode.INTERRUPTED
+    assert prism("ls", "--count").out == "0\n"
+
+
+def test_attach_leaves_on_sigterm_where_ctrl_c_is_ignored(prism: Cli, target: tuple[str, str]) -> None:
+    address, namespace = target
+    env = {**os.environ, "PRISM_ADDRESS": address, "PRISM_NAMESPACE": namespace}
+    ignoring = "trap '' INT HUP; exec \"$0\" -m prism attach lamp-1 --set room=kitchen"  # as under nohup, or after &
+    command = ["sh", "-c", ignoring, sys.executable]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("attached ")
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == ExitCode.INTERRUPTED
+    assert prism("ls", "--count").out == "0\n"
 
 
 def test_help_loads_no_grpc() -> None:
@@ -138,13 +183,14 @@ def test_broken_plugin_is_listed_with_its_error(tmp_path: Path) -> None:
     assert "memory" in done.stdout
 
 
-def test_serve_says_where_it_listens_and_drains_on_sigterm() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_serve_says_where_it_listens_and_drains_on_a_signal(number: signal.Signals) -> None:
     command = [sys.executable, "-m", "prism", "serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         _, err = process.communicate(timeout=20)
     assert re.search(r"gRPC on 127\.0\.0\.1:[1-9]\d+, HTTP on http://127\.0\.0\.1:[1-9]\d+", line)
     assert process.returncode == 0, err
@@ -154,8 +200,33 @@ def test_serve_on_a_port_in_use_says_how_to_choose_another(proxy_address: str) -
     done = program("serve", "--listen", proxy_address, "--http", "off")
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
+    assert "Address already in use" in done.stderr
     assert "--listen" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--http", "5"), 2, 'error: --http: expected HOST:PORT such as "127.0.0.1:7070", got "5"'),
+        (("--listen", "5"), 2, 'error: --listen: expected HOST:PORT such as "127.0.0.1:7070", got "5"'),
+        (("--listen", "no-such.invalid:1"), 1, 'error: can\'t listen on no-such.invalid:1: the host "no-such.invalid"'),
+        (("--listen", "192.0.2.1:1"), 1, "error: can't listen on 192.0.2.1:1: Cannot assign requested address"),
+        (("--http", "192.0.2.1:1"), 1, "error: can't listen on 192.0.2.1:1 for HTTP: Cannot assign requested address"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_serve_says_what_is_wrong_with_an_address(arguments: tuple[str, ...], code: int, said: str) -> None:
+    free = () if "--listen" in arguments else ("--listen", "127.0.0.1:0")
+    done = program("serve", *arguments, *free)
+    assert done.returncode == code
+    assert done.stderr.startswith(said)
+    assert "Traceback" not in done.stderr
+
+
+def test_wrong_choice_is_told_in_plain_words(cli: Cli) -> None:
+    told = cli("serve", "--log-level", "loud").err
+    assert told.endswith("Invalid value for '--log-level': 'loud' is not one of 'debug', 'info', 'warning', 'error'.\n")
 
 
 def test_serve_reports_every_mistake_of_its_configuration(tmp_path: Path) -> None:
@@ -163,9 +234,10 @@ def test_serve_reports_every_mistake_of_its_configuration(tmp_path: Path) -> Non
     config.write_text("namespaces:\n  - name: a\n    patern: x\nserver:\n  listen: nowhere\n")
     done = program("serve", "--config", str(config))
     assert done.returncode == 2
-    assert "patern" in done.stderr
-    assert "nowhere" in done.stderr
-    assert "Traceback" not in done.stderr
+    first, patern, listen, *_ = done.stderr.splitlines()
+    assert first == "error: 2 problems"
+    assert patern.startswith(f'{config}:3: namespaces[0].patern: unknown key; did you mean "pattern"?')
+    assert listen.startswith(f"{config}:5: server.listen: expected host:port")
 
 
 def test_serve_without_its_configuration_file_is_a_usage_error(tmp_path: Path) -> None:

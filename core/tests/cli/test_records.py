@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from prism.cli.records import BadLine, Format, Record, flatten, format_of, read_csv, read_jsonl
+from prism.cli.records import NEVER, BadLine, Format, HeaderError, Record, flatten, format_of, read_csv, read_jsonl
 
 
 def jsonl(text: str, id_field: str | None = None) -> list[Record | BadLine]:
@@ -80,12 +80,46 @@ def test_csv_row_without_identity_is_bad() -> None:
     assert from_csv("identity,x\n,1\n") == [BadLine(2, 'no text in the column "identity"')]
 
 
-@pytest.mark.parametrize("header", ["a..b,identity", "identity,identity", "identity,$expires_at"])
+@pytest.mark.parametrize("header", ["a..b,identity", "identity,identity", "identity,$revision"])
 def test_bad_csv_header_ends_the_file(header: str) -> None:
-    [bad] = from_csv(f"{header}\n1,2\n")
+    with pytest.raises(HeaderError, match="the header"):
+        from_csv(f"{header}\n1,2\n")
+
+
+def test_missing_identity_column_names_those_that_are_there() -> None:
+    with pytest.raises(HeaderError, match='the header has no column "identity"; it has icao, city; --id-field'):
+        from_csv("icao,city\nLSZH,Zurich\n")
+    with pytest.raises(HeaderError, match=r'the header has no column "iata"; it has icao, city$'):
+        from_csv("icao,city\nLSZH,Zurich\n", "iata")
+
+
+def test_expiry_is_read_from_an_exported_line() -> None:
+    line = '{{"identity": "a", "metadata": {{}}, "expires_at": {}}}'
+    assert jsonl(line.format('"2030-01-01T00:00:00.000001Z"')) == [Record(1, "a", {}, 1_893_456_000_000_001)]
+    assert jsonl(line.format("null")) == [Record(1, "a", {}, NEVER)]
+    [bad] = jsonl(line.format("7"))
     assert isinstance(bad, BadLine)
-    assert bad.line == 1
-    assert bad.problem.startswith("the header: ")
+    assert bad.problem.startswith("expires_at: expected a time such as ")
+
+
+def test_expiry_of_a_flat_object_is_metadata() -> None:
+    assert jsonl('{"identity": "a", "expires_at": "soon"}') == [Record(1, "a", {"expires_at": "soon"})]
+
+
+def test_expiry_has_a_csv_column_of_its_own() -> None:
+    text = "identity,$expires_at,expires_at\na,2030-01-01T00:00:00Z,soon\nb,,\nc,soon,\n"
+    first, second, bad = from_csv(text)
+    assert first == Record(2, "a", {"expires_at": "soon"}, 1_893_456_000_000_000)
+    assert second == Record(3, "b", {}, NEVER)
+    assert isinstance(bad, BadLine)
+    assert bad.problem.startswith("$expires_at: not an RFC 3339 timestamp")
+
+
+def test_broken_json_is_placed_by_its_character_alone() -> None:
+    _, bad = jsonl('{"identity": "a"}\n{"identity": "b" "c"}\n')
+    assert str(bad).startswith("line 2: not JSON: ")
+    assert "line 1" not in str(bad)
+    assert str(bad).endswith(", at character 18")
 
 
 def test_column_that_is_value_and_object_is_bad() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,12 @@ import orjson
 import pytest
 
 Cli = Callable[..., Any]
+
+
+def seconds_between(left: str | None, right: str | None) -> float:
+    if left is None or right is None:
+        return 0 if left is right else float("inf")
+    return abs((datetime.fromisoformat(left) - datetime.fromisoformat(right)).total_seconds())
 
 
 def written(path: Path, *lines: dict[str, Any] | str) -> str:
@@ -29,7 +38,7 @@ def test_several_batches_are_registered(prism: Cli, tmp_path: Path) -> None:
 def test_bad_line_stops_the_import_and_is_named(prism: Cli, tmp_path: Path) -> None:
     file = written(tmp_path / "bad.jsonl", {"identity": "a"}, "{", {"identity": "c"})
     done = prism("import", file)
-    assert done.code == 1
+    assert done.code == 2
     assert "line 2: not JSON" in done.err
     assert "--on-error skip" in done.err
     assert done.out.startswith("registered 1 in ")
@@ -55,7 +64,60 @@ def test_line_that_the_registry_refuses_is_named(prism: Cli, tmp_path: Path) -> 
     done = prism("import", file, "--on-error", "skip")
     assert done.code == 0
     assert [line.split(":")[0] for line in done.err.splitlines()] == ["line 2", "line 3", "skipped 2 bad lines"]
-    assert prism("import", file, "--replace").code == 1
+    assert prism("import", file, "--replace").code == 2  # the line is wrong in itself
+
+
+def test_import_that_the_registry_stops_ends_with_1(prism: Cli, tmp_path: Path) -> None:
+    prism("register", "b")
+    assert prism("import", written(tmp_path / "one.jsonl", {"identity": "b"})).code == 1
+
+
+def test_line_without_a_name_is_reported_by_its_number_alone(prism: Cli, tmp_path: Path) -> None:
+    done = prism("import", written(tmp_path / "one.jsonl", {"identity": ""}))
+    assert done.err.startswith("line 1: identity: is empty; it needs at least one character")
+
+
+@pytest.mark.parametrize("on_error", ["skip", "fail"])
+def test_header_without_the_identity_is_told_once(prism: Cli, tmp_path: Path, on_error: str) -> None:
+    file = tmp_path / "airports.csv"
+    file.write_text("icao,city\n" + "LSZH,Zurich\n" * 50)
+    done = prism("import", str(file), "--on-error", on_error)
+    assert done.code == 2
+    assert done.err.count('the header has no column "identity"; it has icao, city') == 1
+    assert "line" not in done.err
+
+
+def test_time_left_survives_export_and_import(prism: Cli, tmp_path: Path) -> None:
+    prism("register", "short", "--ttl", "100")
+    prism("register", "long", "--ttl", "1h")
+    prism("register", "forever", "--ttl", "0")
+    before = {name: prism("get", name, "--json").json["expires_at"] for name in ("short", "long", "forever")}
+    for file in (tmp_path / "out.jsonl", tmp_path / "out.csv"):
+        assert prism("export", str(file)).code == 0
+        prism("unregister", *before)
+        assert prism("import", str(file)).code == 0
+        for name, moment in before.items():
+            assert seconds_between(moment, prism("get", name, "--json").json["expires_at"]) <= 2
+
+
+def test_time_to_live_of_the_command_line_goes_before_that_of_the_line(prism: Cli, tmp_path: Path) -> None:
+    past = {"identity": "a", "metadata": {}, "expires_at": "2020-01-01T00:00:00.000000Z"}
+    assert prism("import", written(tmp_path / "one.jsonl", past), "--ttl", "0").code == 0
+    assert prism("get", "a", "--json").json["expires_at"] is None
+
+
+def test_expired_line_is_reported_and_skipped(prism: Cli, tmp_path: Path) -> None:
+    past = {"identity": "a", "metadata": {}, "expires_at": "2020-01-01T00:00:00Z"}
+    done = prism("import", written(tmp_path / "two.jsonl", past, {"identity": "b"}))
+    assert done.code == 0
+    assert done.err == "line 1: a: expired at 2020-01-01T00:00:00.000000Z\nskipped 1 expired line\n"
+    assert [found["identity"] for found in prism("ls", "--json").json] == ["b"]
+
+
+def test_last_of_several_lines_for_an_identity_counts(prism: Cli, tmp_path: Path) -> None:
+    lines = ({"identity": "a", "metadata": {"n": n}, "expires_at": f"2090-01-01T00:00:{n % 2:02}Z"} for n in range(9))
+    assert prism("import", written(tmp_path / "same.jsonl", *lines), "--replace").code == 0
+    assert prism("get", "a", "--json").json["metadata"] == {"n": 8}
 
 
 def test_many_bad_lines_are_counted_not_listed(prism: Cli, tmp_path: Path) -> None:
@@ -123,6 +185,24 @@ def test_csv_has_a_column_for_each_place(prism: Cli, tmp_path: Path) -> None:
     prism("unregister", "a", "b")
     assert prism("import", str(file)).code == 0
     assert prism("get", "a", "--json").json["metadata"] == {"room": "x, y", "place": {"lat": 1.5}}
+
+
+def test_export_to_a_device_writes_to_it(prism: Cli, tmp_path: Path) -> None:
+    prism("register", "a")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(pipe.read_bytes)
+        assert prism("export", str(pipe)).code == 0
+        assert orjson.loads(reading.result(20))["identity"] == "a"
+    done = prism("export", "/dev/full")
+    assert done.code == 1
+    assert done.err == "error: /dev/full can't be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("file", [".", "no-such-folder/out.jsonl"])
+def test_file_that_cannot_be_made_is_a_usage_error(prism: Cli, file: str) -> None:
+    assert prism("export", file).code == 2
 
 
 def test_failed_export_leaves_no_file(cli: Cli, tmp_path: Path) -> None:

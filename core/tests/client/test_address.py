@@ -50,3 +50,8 @@ def test_a_timeout_that_is_none_is_refused(timeout: object) -> None:
 def test_a_namespace_that_can_be_none_is_refused(namespace: object) -> None:
     with pytest.raises(InvalidArgument, match="namespace: "):
         Client(namespace)  # type: ignore[arg-type]
+
+
+def test_an_empty_namespace_is_not_called_an_identity() -> None:
+    with pytest.raises(InvalidArgument, match=r"^namespace: is empty; it needs at least one character$"):
+        Client("")

@@ -41,6 +41,21 @@ async def test_a_ttl_that_is_not_whole_seconds_is_refused(client: Client, ttl: A
         await client.registry.register("alice", ttl=ttl)
 
 
+async def test_a_ttl_over_the_maximum_is_told_by_the_argument_in_plain_digits(open_client: OpenClient) -> None:
+    config = {"namespaces": [{"name": "default", "ttl": {"max": "1d"}}]}
+    text = "ttl: 1,000,000 s is over this namespace's maximum of 86,400 s"
+    async with open_client(config) as client:
+        for call in (client.registry.register("a", ttl=1_000_000), client.registry.heartbeat("a", ttl=1_000_000)):
+            with pytest.raises(prism.InvalidArgument) as caught:
+                await call
+            assert caught.value.message == text
+            assert [violation.field for violation in caught.value.violations] == ["ttl"]
+        with pytest.raises(prism.InvalidArgument, match="ttl: 1,000,000 s") as caught:
+            async with client.registry.attach("a", {}, ttl=1_000_000):
+                pass
+        assert [violation.field for violation in caught.value.violations] == ["ttl"]
+
+
 async def test_registering_twice_is_an_error_unless_replacing_is_asked_for(client: Client) -> None:
     await client.registry.register("alice", {"v": 1})
     with pytest.raises(prism.AlreadyExists, match="'alice' is registered already") as caught:

@@ -210,7 +210,7 @@ def test_the_installed_memory_backend_serves_a_namespace() -> None:
 def test_a_missing_yaml_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "prism.yaml").write_text("namespaces: []")
     monkeypatch.setitem(sys.modules, "yaml", None)
-    with pytest.raises(InvalidConfig, match=r"pip install 'prism-multicast\[server\]'"):
+    with pytest.raises(InvalidConfig, match=r"pip install './core\[server\]'"):
         load_config(tmp_path / "prism.yaml")
 
 

@@ -96,7 +96,7 @@ def test_violations_hold_the_places(loader: PluginLoader) -> None:
         ("backend_slots: {registry: {type: redi}}", 'no installed plugin has the type "redi"'),
         ("backend_slots: {registry: {type: redi}}", 'did you mean "redis"?'),
         ("backend_slots: {registry: {type: aws}}", "backend_slots.registry.type: no installed plugin has the type"),
-        ("backend_slots: {registry: {type: aws}}", "pip install prism-aws"),
+        ("backend_slots: {registry: {type: aws}}", "pip install ./plugins/prism-aws"),
         ("backend_slots: {registry: {type: nats}}", 'type "nats" fills messaging, not registry; installed types that'),
         ("backend_slots: {registry: {type: redis, port: x}}", "registry.port: input should be a valid integer"),
         ("backend_slots: {registry: {type: redis, port: x}}", 'got the string "x"'),
@@ -115,6 +115,11 @@ def test_violations_hold_the_places(loader: PluginLoader) -> None:
         (
             "backend_slots: {messaging: {type: memory, delivery: at-least-once}}",
             "messaging.delivery: at-least-once needs a durability slot",
+        ),
+        (
+            "backend_slots: {messaging: {type: memory, delivery: exactly-once}}",
+            'exactly-once needs a registry slot with a transactional outbox, which "memory" hasn\'t '
+            "(installed types that have: postgres); use at-least-once and remove duplicates by message id",
         ),
         (
             "backend_slots: {messaging: {type: sns, topic_prefix: x}, durability: {use_messaging: true}}",

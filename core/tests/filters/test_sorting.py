@@ -1,5 +1,6 @@
 """Sort orders are total, read as in the RFC, and can be sought into."""
 
+import re
 from functools import cmp_to_key
 from itertools import pairwise
 from typing import Any
@@ -199,3 +200,24 @@ def test_sort_order_that_is_no_list_is_refused(items: Any) -> None:
 def test_number_of_sort_keys_is_bounded() -> None:
     with pytest.raises(LimitExceeded, match="9 keys is over the limit of 8"):
         parse_sort([f"a{i}" for i in range(9)], Limits())
+
+
+@pytest.mark.parametrize(
+    ("item", "fix"),
+    [
+        ("floor up", 'has the direction "up"; write "asc"'),
+        ("floor Down", 'has the direction "Down"; write "desc"'),
+        ("-floor", 'has a sign; write "floor desc"'),
+        ("+floor", 'has a sign; write "floor asc"'),
+    ],
+)
+def test_a_mistyped_direction_is_no_field(item: str, fix: str) -> None:
+    with pytest.raises(InvalidArgument, match=re.escape(f'sort_by[0]: the string "{item}" {fix}')):
+        by(item)
+
+
+def test_a_field_that_looks_like_a_mistake_is_named_with_its_direction() -> None:
+    assert by("thumbs up asc", "-floor desc") == (
+        SortKey(MetadataField(("thumbs up",))),
+        SortKey(MetadataField(("-floor",)), True),
+    )

@@ -9,6 +9,7 @@ from prism.memory.indexes import Indexes
 from prism.memory.ordered import OrderedKeys
 from prism.memory.registry import MemoryRegistry
 from prism.memory.table import Table
+from prism.model import json
 from prism.model.errors import InvalidArgument, InvalidMetadata
 from prism.model.limits import Limits
 from prism.model.time import SECOND
@@ -163,6 +164,18 @@ async def test_record_that_stops_matching_between_pages_is_not_in_the_next(slot:
     assert (await anext(pages)).identities == ["user-0", "user-1", "user-2"]
     await registry.set([write("user-4", b'{"a":"y"}')])
     assert [name async for page in pages for name in page.identities] == ["user-3", "user-5", "user-6"][: many - 4]
+
+
+@pytest.mark.parametrize("change", [{"a": "y"}, {"a": "x", "b": 1}])
+async def test_what_an_index_found_is_looked_at_again_after_any_change(slot: Open, change: dict[str, object]) -> None:
+    registry = await slot(MemoryRegistry, indexes=FIELDS)
+    names = [f"user-{i:04d}" for i in range(3_000)]
+    await registry.set([write(name, b'{"a":"x"}') for name in names])
+    pages = registry.scan(Query((Compare(MetadataField(("a",)), Op.EQ, "x"),), page_size=500))
+    met = list((await anext(pages)).identities)
+    await registry.set([write("user-2500", json.encode(change))])
+    met += [name async for page in pages for name in page.identities]
+    assert met == [name for name in names if name != "user-2500" or change["a"] == "x"]
 
 
 def test_ordered_keys_are_in_order_after_any_changes() -> None:

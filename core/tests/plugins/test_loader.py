@@ -75,11 +75,14 @@ def test_an_unknown_type_lists_the_installed_with_a_near_match(site: Site) -> No
     [("redis", "prism-redis"), ("kafka", "prism-kafka"), ("dynamodb", "prism-aws"), ("sns", "prism-aws")],
 )
 def test_a_known_type_that_is_not_installed_says_what_to_install(site: Site, name: str, distribution: str) -> None:
-    assert refusal(site.loader(), name).endswith(f"pip install {distribution}")
+    assert refusal(site.loader(), name).endswith(
+        f"it comes with {distribution}; from a checkout of Prism: pip install ./plugins/{distribution}"
+    )
 
 
 def test_a_misspelt_known_type_that_is_not_installed_says_both(site: Site) -> None:
-    assert refusal(site.loader(), "postgre").endswith('did you mean "postgres"? Then: pip install prism-postgres')
+    hint = 'did you mean "postgres"? It comes with prism-postgres; from a checkout of Prism: pip install ./plugins/'
+    assert hint in refusal(site.loader(), "postgre")
 
 
 def test_a_type_like_nothing_else_lists_the_installed(site: Site) -> None:

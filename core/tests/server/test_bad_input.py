@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import grpc
 import pytest
 from grpc import StatusCode
 from prism.config import load_config
@@ -23,7 +24,7 @@ from prism.v1.filter_pb2 import Filter
 from prism.v1.registry_pb2_grpc import MulticastRegistryServiceStub
 from prism.v1.value_pb2 import Value
 from prism.wire.values import to_value
-from support.calls import refused
+from support.calls import Stream, refused
 
 SERVICE = "/prism.v1.MulticastRegistryService/"
 LONG = "x" * 513
@@ -117,14 +118,26 @@ async def test_an_identity_that_cannot_be_one_is_refused_everywhere(stub, identi
         stub.Register(pb.RegisterRequest(identity=identity)),
         stub.Get(pb.GetRequest(identities=[identity])),
         stub.Unregister(pb.UnregisterRequest(identity=identity)),
-        stub.UnregisterMany(pb.UnregisterManyRequest(identities=[identity])),
-        stub.Heartbeat(pb.HeartbeatRequest(identities=[identity])),
+        stub.ListDeadLetters(pb.ListDeadLettersRequest(identity=identity)).read(),
+        stub.ReplayDeadLetters(pb.ReplayDeadLettersRequest(identity=identity)),
         stub.Update(pb.UpdateRequest(identity=identity)),
     ]
     for call in calls:
         code, error = await refused(call)
         assert code is StatusCode.INVALID_ARGUMENT
         assert "identity" in error.message
+
+
+@pytest.mark.parametrize("identity", ["", LONG, "a\nb", "a\x00", "\u2028"])
+async def test_an_identity_that_cannot_be_one_fails_alone_in_a_batch(stub, identity):
+    await stub.Register(pb.RegisterRequest(identity="a"))
+    renewed = await stub.Heartbeat(pb.HeartbeatRequest(identities=[identity, "a"], ttl_seconds=60))
+    removed = await stub.UnregisterMany(pb.UnregisterManyRequest(identities=[identity, "a"]))
+    assert [moment > 0 for moment in renewed.expires_at_us] == list(removed.removed) == [False, True]
+    for answer in (renewed, removed):
+        (failed,) = answer.errors
+        assert (failed.index, failed.status.code) == (0, StatusCode.INVALID_ARGUMENT.value[0])
+        assert "identity" in failed.status.message
 
 
 @pytest.mark.parametrize("namespace", ["x" * 129, "a\nb"])
@@ -187,6 +200,19 @@ async def test_a_ttl_out_of_range_is_refused(stub, ttl):
     for call in calls:
         _, error = await refused(call)
         assert [violation.field for violation in error.violations] == ["ttl_seconds"]
+
+
+async def test_a_ttl_over_the_namespaces_maximum_names_the_field_of_the_request():
+    config = load_config({"namespaces": [{"name": "default", "ttl": {"max": "1h"}}]})
+    async with Proxy(config, listen="127.0.0.1:0", http_listen=OFF) as proxy:
+        async with grpc.aio.insecure_channel(proxy.address) as channel:
+            stub = MulticastRegistryServiceStub(channel)
+            _, error = await refused(stub.Register(pb.RegisterRequest(identity="a", ttl_seconds=86_400)))
+            stream = Stream(stub)
+            refusal = (await stream.attach("a", ttl_seconds=86_400)).refused
+            await stream.call.done_writing()
+    assert [violation.field for violation in error.violations] == ["ttl_seconds"]
+    assert [problem.field for problem in refusal.problems] == ["ttl_seconds"]
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
-from prism.coordinator.multicast import STORED, STORED_OFFLINE
+import pytest
+from prism.coordinator.reporting import GONE, STORED, STORED_OFFLINE
 from prism.model.delivery import Status
 from prism.model.operations import AttachItem
 from prism.model.time import SECOND
 from prism.sessions.events import Delivery, MessageGap
+from prism.slots.durability import Lease, SettleOutcome
 from prism.slots.messaging import MessagingBackend
 from support.proxies import NS, Proxy, Stream, eventually, opened_proxies
 
@@ -67,6 +70,84 @@ async def test_an_ack_after_the_identity_was_away_counts_too(pair: Pair) -> None
         await eventually(lambda: delivered(sender, result.message_id))
 
 
+async def test_an_ack_counts_though_its_proxy_dies_before_it_is_settled(pair: Pair) -> None:
+    sender, receiver = pair
+    durability = (await receiver.coordinator.namespace(NS)).durability
+
+    async def never(leases: Sequence[Lease]) -> list[SettleOutcome]:
+        await asyncio.Event().wait()
+        return []
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(durability, "ack", never)
+        async with receiver.stream("a") as stream:
+            task = acking(stream)
+            result = await sender.send(timeout=5, **QUEUED)
+            task.cancel()
+            assert result.delivered_count == 1
+
+
+def fails_once(patch: pytest.MonkeyPatch, durability: Any, method: str) -> list[int]:
+    """The slot can't be reached at the first call of a method; how many leases that was about."""
+    give_back = getattr(durability, method)
+    failed: list[int] = []
+
+    async def at_the_second_try(leases: Sequence[Lease], *more: Any) -> list[SettleOutcome]:
+        if not failed:
+            failed.append(len(leases))
+            raise OSError("gone")
+        return list(await give_back(leases, *more))
+
+    patch.setattr(durability, method, at_the_second_try)
+    return failed
+
+
+async def test_a_nack_is_not_forgotten_when_the_queue_cannot_be_reached(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender, receiver = pair
+    failed = fails_once(monkeypatch, (await receiver.coordinator.namespace(NS)).durability, "nack")
+    async with receiver.stream("a") as stream:
+        await sender.send(timeout=0, **QUEUED)
+        (delivery,) = await stream.until(Delivery)
+        stream.session.nack(delivery.tags)
+        await stream.until(Delivery, 2)  # long before the lease's 30 s are over
+        assert failed == [1]
+
+
+async def test_a_message_that_nobody_saw_is_not_forgotten_when_the_queue_cannot_be_reached(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender, receiver = pair
+    failed = fails_once(monkeypatch, (await receiver.coordinator.namespace(NS)).durability, "release")
+    unread = await receiver.hub.open(NS)
+    await unread.attach([AttachItem("a", {})])
+    await sender.send(timeout=0, **QUEUED)
+    await eventually(unread.leases)
+    unread.close()
+    async with receiver.stream(AttachItem("a")) as stream:
+        (delivery,) = await stream.until(Delivery)
+        assert delivery.attempts == [1]
+        assert failed == [1]
+
+
+async def test_a_repeated_ack_is_not_counted_twice_beyond_the_reported_statuses() -> None:
+    async with opened_proxies(2, limits={"reported_statuses": 1}) as (sender, receiver):
+        async with receiver.stream() as stream:
+            await stream.session.attach([AttachItem(f"id-{i}", {}) for i in range(3)])
+            result = await sender.send(timeout=0, **QUEUED)
+            deliveries = await stream.until(Delivery, 3)
+            tags = [tag for delivery in deliveries for tag in delivery.tags]
+            stream.session.nack(tags[2:])
+            await stream.until(Delivery, 4)
+            again = stream.of(Delivery)[-1]
+            assert again.attempts == [2]
+            stream.session.ack([tags[1], *again.tags])
+            await eventually(lambda: delivered(sender, result.message_id, 1))
+            stream.session.ack(tags[:1])
+            await eventually(lambda: delivered(sender, result.message_id, 2))
+
+
 async def test_acks_beyond_the_reported_statuses_are_counted() -> None:
     async with opened_proxies(2, limits={"reported_statuses": 3}) as (sender, receiver):
         async with receiver.stream() as stream:
@@ -86,6 +167,42 @@ async def test_an_identity_that_is_away_gets_it_when_it_attaches(pair: Pair) -> 
     async with receiver.stream(AttachItem("a")) as stream:
         await stream.until(Delivery, 2)
         assert stream.payloads == [b"one", b"two"]
+
+
+async def test_a_status_that_is_asked_for_says_who_is_not_registered_any_more(pair: Pair) -> None:
+    sender, receiver = pair
+    for identity in ("acks", "goes", "stays"):
+        await receiver.register(identity)
+    sent = await sender.send(timeout=0, **QUEUED)
+    async with receiver.stream(AttachItem("acks")) as stream:
+        (delivery,) = await stream.until(Delivery)
+        stream.session.ack(delivery.tags)
+        await eventually(lambda: delivered(sender, sent.message_id))
+    for identity in ("acks", "goes"):
+        await receiver.unregister(identity)
+    report = await sender.coordinator.get_multicast(NS, sent.message_id)
+    assert {s.identity: (s.status, s.error) for s in report.statuses} == {
+        "acks": (Status.DELIVERED, None),
+        "goes": (Status.PENDING, GONE),
+        "stays": (Status.PENDING, STORED_OFFLINE),
+    }
+    await receiver.register("goes")  # another registration: what was stored for the older one is not claimed of it
+    report = await sender.coordinator.get_multicast(NS, sent.message_id)
+    assert [s.error for s in report.statuses if s.identity == "goes"] == [STORED_OFFLINE]
+
+
+async def test_a_status_is_told_without_a_registry_that_fails(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    sender, _ = pair
+    await sender.register("a")
+    sent = await sender.send(timeout=0, **QUEUED)
+    ns = await sender.coordinator.namespace(NS)
+
+    async def fail(identities: object) -> None:
+        raise ConnectionError(f"nobody answers for {identities}")
+
+    monkeypatch.setattr(ns.registry, "get", fail)
+    (status,) = (await sender.coordinator.get_multicast(NS, sent.message_id)).statuses
+    assert (status.status, status.error) == (Status.PENDING, STORED_OFFLINE)
 
 
 async def test_a_session_that_dies_without_acking_leaves_the_message_for_the_next(pair: Pair) -> None:

@@ -175,7 +175,7 @@ async def test_payload_and_names_are_bounded(proxy: Proxy) -> None:
         await proxy.send(message_id="line\nbreak")
     with pytest.raises(InvalidArgument, match="content_type"):
         await proxy.send(content_type="x" * 300)
-    with pytest.raises(InvalidArgument, match="timeout_ms"):
+    with pytest.raises(InvalidArgument, match="timeout: 301 s"):
         await proxy.send(timeout=301)
 
 

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka import errors as driver
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from prism.model.errors import PrismError
 from prism.model.time import SECOND
 from prism.slots.context import Code, Failure
@@ -127,8 +130,18 @@ async def test_broker_that_is_gone_or_hangs_fails_calls_in_time(server: AsyncSer
     config = options(server, request_timeout=0.5)
     queues, topics = await opened(KafkaDurability, config), await opened(KafkaMessaging, config)
     await queues.create(["alice"])
+
+    async def is_noticed() -> bool:
+        """A signal that stops a process may take a moment to."""
+        try:
+            await queues.mark()
+        except PASSING:
+            return True
+        return False
+
     for harm in (server.pause, server.kill):
         await harm()
+        await eventually(is_noticed)
         for call in (
             lambda: queues.enqueue(message("m1"), ["alice"]),
             queues.mark,
@@ -166,6 +179,66 @@ async def test_connections_cut_again_and_again_lose_and_repeat_nothing(opened: O
         assert [item.content.id for item in leases] == [f"m{i}" for i in range(20)]
         assert proxy.accepted > 20
         await slot.close()
+
+
+async def test_producer_that_has_given_up_is_replaced(config: dict[str, Any], opened: Open) -> None:
+    slot = await opened(KafkaDurability, config)
+    await slot.create(["alice"])
+    producer = await slot._link.producer()
+    producer._sender.sender_task.cancel()  # as when the broker refuses its sequence for good
+    await asyncio.wait([producer._sender.sender_task])
+    assert await slot.enqueue(message("m1"), ["alice"]) == [Enqueued()]
+    assert await slot._link.producer() is not producer
+
+
+async def test_log_that_was_deleted_with_all_it_held_starts_anew(
+    opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with await AsyncServer.start("kafka", config={"auto.create.topics.enable": "false"}) as server:
+        config = options(server, partitions=1)
+        slot = await opened(KafkaDurability, config)
+        await slot.create(["alice"])
+        await slot.enqueue(message("m1"), ["alice"])
+        admin = AIOKafkaAdminClient(bootstrap_servers=server.url)
+        await admin.start()
+        await admin.delete_topics(["prism.test.log", "prism.test.snapshots"])
+        await admin.close()
+        fresh = await opened(KafkaDurability, config)
+        await fresh.create(["bob"])
+
+        async def has_noticed() -> bool:
+            try:
+                return await slot.depth(["alice", "bob"]) == [0, 0]
+            except PASSING:
+                return False
+
+        await eventually(has_noticed, 40)
+        assert "are gone; going on from 0" in caplog.text
+        assert await slot.enqueue(message("m2"), ["bob"]) == [Enqueued()]
+        assert await fresh.depth(["alice", "bob"]) == [0, 1]
+        await slot.close()
+        await fresh.close()
+
+
+async def test_log_that_the_broker_made_anew_by_itself_stops_the_slot(config: dict[str, Any], opened: Open) -> None:
+    config |= {"partitions": 1}
+    slot = await opened(KafkaDurability, config)
+    await slot.create(["alice"])
+    topic = f"{config['topic_prefix']}test.log"
+    admin = AIOKafkaAdminClient(bootstrap_servers=config["brokers"])
+    await admin.start()
+    # What is left of a topic when the broker has made it by itself.
+    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"retention.ms": "604800000"})])
+    await admin.close()
+    slot._tail.seek({TopicPartition(topic, 0): 1_000_000})
+
+    async def ask() -> None:
+        async with asyncio.timeout(20):
+            while True:
+                await slot.depth(["alice"])
+
+    with pytest.raises(Behind, match="stopped reading Kafka"):
+        await ask()
 
 
 class Worker:

@@ -13,7 +13,7 @@ from prism.model.message import DeliverySemantics, Message
 from prism.model.time import SECOND
 from prism.slots.context import QueuePolicy, SlotContext
 from prism.slots.durability import Gap, Lease, NoQueue
-from prism_kafka.machine.commands import Command, Kind, Malformed, NewerFormat, decode, described, encode
+from prism_kafka.machine.commands import LONGEST, Command, Kind, Malformed, NewerFormat, decode, described, encode
 from prism_kafka.machine.policy import Policy
 from prism_kafka.machine.snapshot import oldest_payload, pieces, restore
 from prism_kafka.machine.state import CLAIM_TIME, State
@@ -192,6 +192,43 @@ def test_state_read_from_a_snapshot_is_written_down_the_same_after_the_same_reco
         assert list(pieces(state, 1000)) == list(pieces(both.log.state, 1000))
 
 
+names = st.lists(st.sampled_from([*QUEUES, "", "\u0000\n"]), max_size=4)
+numbers = st.one_of(st.integers(0, 5), st.sampled_from([SECOND, RETENTION, LONGEST]))
+tokens = st.one_of(st.sampled_from(["1.1", "2.1", "3.2", "", ".", "\u0663.1", "9" * 5_000]), st.text(max_size=5))
+pairs = st.lists(st.tuples(st.sampled_from(QUEUES), tokens).map(list), max_size=4)
+semantics = st.sampled_from([str(item) for item in DeliverySemantics])
+texts = st.sampled_from(["m1", "m2", ""])
+ARGUMENTS = {
+    Kind.CREATE: st.tuples(names),
+    Kind.DELETE: st.tuples(names, st.none() | numbers),
+    Kind.ENQUEUE: st.tuples(texts, texts, numbers, semantics, texts, names, st.none() | numbers),
+    Kind.DEQUEUE: st.tuples(names, numbers, numbers),
+    Kind.ACK: st.tuples(pairs),
+    Kind.NACK: st.tuples(pairs, numbers),
+    Kind.RELEASE: st.tuples(pairs),
+    Kind.EXTEND: st.tuples(pairs, numbers),
+    Kind.DEPTH: st.tuples(names),
+    Kind.DEAD_LETTERS: st.tuples(st.sampled_from(QUEUES), numbers),
+    Kind.REPLAY: st.tuples(st.sampled_from(QUEUES), st.lists(texts, max_size=3), st.none() | numbers),
+    Kind.POLICY: st.tuples(*[numbers.map(lambda number: max(1, number))] * 4),
+    Kind.CLAIM: st.tuples(),
+    Kind.DONE: st.tuples(numbers),
+}
+records = st.lists(
+    st.sampled_from(list(Kind)).flatmap(lambda kind: st.tuples(st.just(kind), ARGUMENTS[kind], numbers)), max_size=40
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(records)
+def test_no_record_that_can_be_read_stops_the_log(records: list[Any]) -> None:
+    log = Log()
+    for kind, arguments, time in records:
+        log.write(kind, list(arguments))
+        log.now = min(log.now + time, LONGEST)
+    assert list(restore(pieces(log.state, 50)).queues) == list(log.state.queues)
+
+
 def test_time_of_the_log_never_goes_back() -> None:
     log = Log()
     log.write(Kind.CREATE, [["alice"]])
@@ -266,6 +303,9 @@ def garbage() -> Iterator[bytes | None]:
     yield b'prism-log/1 ["ack","me",1,[["alice"]]]\n'
     yield b'prism-log/1 ["enqueue","me",1,"m1","text/plain",0,"thrice","",["alice"],null]\n'
     yield b'prism-log/1 ["dequeue","me",1,["alice"],true,1]\n'
+    yield b'prism-log/1 ["dequeue","me",1,["alice"],-1,1]\n'
+    yield b'prism-log/1 ["dequeue","me",1,["alice"],1,9223372036854775807]\n'
+    yield b'prism-log/1 ["policy","me",1,0,1,1,1]\n'
 
 
 @pytest.mark.parametrize("value", list(garbage()))
@@ -292,7 +332,7 @@ def test_snapshot_that_is_cut_is_malformed() -> None:
     log.write(Kind.CREATE, [list(QUEUES)])
     log.enqueue("m1", list(QUEUES))
     [whole] = pieces(log.state, 10_000)
-    with pytest.raises(Malformed):
-        restore([whole[: len(whole) // 2]])
-    with pytest.raises(Malformed):
-        restore([])
+    assert list(restore([whole[:7], whole[7:]]).queues) == list(QUEUES)
+    for end in range(len(whole)):
+        with pytest.raises(Malformed):
+            restore([whole[:end]])

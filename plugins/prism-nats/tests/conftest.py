@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from nats.aio.client import Client
 from prism.slots.context import QueuePolicy, SlotContext
 from prism_conformance.servers import Server
 from prism_nats.config import NatsConfig
@@ -41,6 +42,15 @@ class Slots:
 
 def _config(server: Server, options: dict[str, Any]) -> NatsConfig:
     return NatsConfig.model_validate({"servers": server.url.split(","), "subject_prefix": server.scope, **options})
+
+
+async def flushed(client: Client) -> None:
+    """Returns when the server has all that a plain nats-py client has sent, subscriptions included.
+
+    `flush` writes its PING past what waits to be written, so only the second PING comes behind that.
+    """
+    await client.flush()
+    await client.flush()
 
 
 @pytest_asyncio.fixture

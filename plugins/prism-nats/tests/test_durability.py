@@ -11,11 +11,12 @@ import nats
 import pytest
 from prism.model.message import DeliverySemantics, Message
 from prism.model.time import SECOND
-from prism.slots.context import QueuePolicy
-from prism.slots.durability import Enqueued, Gap, Lease, NoQueue, Settled
+from prism.plugins.spec import Capability
+from prism.slots.context import Code, QueuePolicy
+from prism.slots.durability import Enqueued, Gap, Lease, LeaseLost, NoQueue, Settled
 from prism_conformance.servers import Server
 from prism_nats.durability import NatsDurability
-from prism_nats.errors import ConnectionLost, Rejected, ReplyTimeout
+from prism_nats.errors import ConnectionLost, Rejected, ReplyTimeout, WrongStream
 
 from .conftest import Slots, Until
 
@@ -124,10 +125,11 @@ async def test_message_leased_by_a_process_that_is_killed_comes_back(
     await slot.enqueue(message("m1"), ["alice"])
     code = f"""
 import asyncio
+from prism.plugins.spec import Capability
 from prism.slots.context import SlotContext
 from prism_nats.config import NatsConfig
 from prism_nats.durability import NatsDurability
-from prism_nats.errors import ConnectionLost, Rejected, ReplyTimeout
+from prism_nats.errors import ConnectionLost, Rejected, ReplyTimeout, WrongStream
 
 async def main():
     config = NatsConfig(servers=({nats_server.url!r},), subject_prefix={nats_server.scope!r})
@@ -177,6 +179,56 @@ async def test_what_was_acknowledged_survives_a_killed_server(
     assert await slot.depth(queues) == [0] + [1] * 199
     leases = await slot.dequeue(queues, 10, LONG)
     assert [lease.queue for lease in leases] == queues[1:]
+
+
+async def test_stream_that_was_made_for_something_else_is_refused(nats_server: Server, slots: Slots) -> None:
+    slot = await slots.durability(nats_server)
+    name = slot._parts.streams.subjects.queue_stream
+    client = await nats.connect(nats_server.url)
+    await client.jetstream().delete_stream(name)
+    await client.jetstream().add_stream(name=name, subjects=[f"{nats_server.scope}.room.queue.>"])
+    with pytest.raises(WrongStream, match=f"stream {name}: subjects is .*; delete the stream") as caught:
+        await slots.durability(nats_server)
+    assert slot.classify(caught.value) is Code.INVALID_CONFIG
+    await client.close()
+
+
+async def test_longer_queues_make_room_in_the_stream_that_is_there(nats_server: Server, slots: Slots) -> None:
+    await slots.durability(nats_server, QueuePolicy(max_messages=10, max_dead_letters=1))
+    slot = await slots.durability(nats_server, QueuePolicy(max_messages=500, max_dead_letters=1))
+    await slot.create(["alice"])
+    for i in range(300):
+        await slot.enqueue(message(f"m{i}"), ["alice"])
+    assert await slot.depth(["alice"]) == [300]
+
+
+async def test_streams_in_memory_are_made_again_after_a_restart_and_nothing_old_is_taken_for_new(
+    start_server: Callable[..., Server], slots: Slots, until: Until
+) -> None:
+    server = await asyncio.to_thread(start_server, "nats")
+    slot = await slots.durability(server, stream={"storage": "memory"}, reconnect={"wait": 0.05})
+    assert Capability.DURABLE not in slot.capabilities
+    await slot.create(["alice"])
+    await slot.enqueue(message("m1"), ["alice"])
+    leases = await slot.dequeue(["alice"], 1, LONG)
+    for _ in range(5):
+        mark = await slot.mark()
+    await asyncio.to_thread(server.kill)
+    await asyncio.to_thread(server.restart)
+
+    async def is_back() -> bool:
+        try:
+            return await slot.enqueue(message("m2"), ["alice"]) == [NoQueue()]
+        except BROKEN:
+            return False
+
+    await until(is_back)
+    await slot.create(["alice"])
+    assert await slot.enqueue(message("m2"), ["alice"]) == [Enqueued()]
+    assert ids(await slot.dequeue(["alice"], 1, LONG)) == ["m2"]
+    assert await slot.ack(leases) == [LeaseLost()]
+    await slot.delete(["alice"], before=mark)
+    assert await slot.depth(["alice"]) == [1]
 
 
 @pytest.mark.timeout(240)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from prism.model.errors import LimitExceeded
@@ -57,6 +57,23 @@ async def test_payload_of_any_size_survives_on_a_server_as_it_comes(
     assert contents(leases) == [("alice", message("m1", size))]
     assert await slot.ack(leases) == [Settled()]
     assert (await parts(slot), await references(slot)) == (0, 0)
+
+
+@pytest.mark.parametrize("size", [MEBIBYTE - 6_000, MEBIBYTE - 4_000, MEBIBYTE - 1_500, MEBIBYTE])
+async def test_longest_name_leaves_room_for_any_payload(nats_server: Server, slots: Slots, size: int) -> None:
+    slot = await slots.durability(nats_server)
+    name = "\u00e9" * 256
+    await slot.create([name])
+    assert await slot.enqueue(message("m" * 64, size), [name]) == [ENQUEUED]
+    assert contents(await slot.dequeue([name], 1, LONG)) == [(name, message("m" * 64, size))]
+
+
+async def test_server_that_carries_little_stores_much(start_server: Callable[..., Server], slots: Slots) -> None:
+    server = await asyncio.to_thread(start_server, "nats", config={"max_payload": "4KB"})
+    slot = await slots.durability(server)
+    await slot.create(["alice"])
+    assert await slot.enqueue(message("m1", 100_000), ["alice"]) == [ENQUEUED]
+    assert contents(await slot.dequeue(["alice"], 1, LONG)) == [("alice", message("m1", 100_000))]
 
 
 async def test_payload_of_many_queues_is_stored_once(nats_server: Server, slots: Slots) -> None:
@@ -152,10 +169,17 @@ async def test_large_messages_that_are_dropped_leave_nothing(nats_server: Server
     assert (await parts(slot), await references(slot)) == (0, 0)
 
 
-async def test_large_message_that_times_out_leaves_a_gap_and_nothing_else(nats_server: Server, slots: Slots) -> None:
+async def test_large_message_that_times_out_leaves_a_gap_and_nothing_else(
+    nats_server: Server, slots: Slots, until: Until
+) -> None:
     slot = await slots.durability(nats_server)
     await slot.create(["alice"])
     await slot.enqueue(message("m1", MEBIBYTE), ["alice"], ttl=1)
+
+    async def timed_out() -> bool:  # by the server's clock, which is known as well as an answer travels
+        return await slot.depth(["alice"]) == [0]
+
+    await until(timed_out)
     leases = await slot.dequeue(["alice"], 10, LONG)
     assert contents(leases) == [("alice", Gap(1))]
     assert (await parts(slot), await references(slot)) == (0, 0)

@@ -13,7 +13,7 @@ from prism.slots.messaging import Interrupted, Publication, Published, Received,
 from prism_conformance.servers import Server
 from prism_nats.errors import ConnectionLost, ReplyTimeout
 
-from .conftest import Slots, Until
+from .conftest import Slots, Until, flushed
 
 MEBIBYTE = 1024 * 1024
 
@@ -30,7 +30,7 @@ async def test_plain_nats_subscriber_receives_payload_and_headers(nats_server: S
     slot = await slots.messaging(nats_server)
     client = await nats.connect(nats_server.url)
     subscription = await client.subscribe(f"{nats_server.scope}.room.to.a%2Eb")
-    await client.flush()
+    await flushed(client)
     publication = Publication(b"payload", {"Prism-Message-Id": "m1", "Content-Type": "text/plain"})
     assert await slot.publish(publication, [identity("a.b"), identity("a")]) == [Published(), Published(0)]
     message = await subscription.next_msg(timeout=5)
@@ -42,7 +42,7 @@ async def test_wildcard_subscriber_hears_every_identity_of_the_namespace(nats_se
     slot = await slots.messaging(nats_server)
     client = await nats.connect(nats_server.url)
     subscription = await client.subscribe(f"{nats_server.scope}.room.to.*")
-    await client.flush()
+    await flushed(client)
     names = [f"user {i}" for i in range(100)]
     outcomes = await slot.publish(Publication(b"x"), [identity(name) for name in names])
     assert outcomes == [Published()] * 100
@@ -67,7 +67,7 @@ async def test_listener_on_another_node_of_a_cluster_is_known(nats_cluster: Serv
     clients = [await nats.connect(node.url) for node in nats_cluster.nodes]
     for i, client in enumerate(clients):
         await client.subscribe(f"{nats_cluster.scope}.room.to.node-{i}")
-        await client.flush()
+        await flushed(client)
     topics = [identity("nobody"), *(identity(f"node-{i}") for i in range(3))]
 
     async def all_known() -> bool:
@@ -96,6 +96,19 @@ async def test_identity_is_refused_what_no_message_can_carry(nats_server: Server
     assert isinstance(outcome, Failure)
     assert isinstance(outcome.error, LimitExceeded)
     assert "max_payload of 1,048,576" in outcome.error.message
+
+
+async def test_identity_hears_a_mebibyte_from_a_server_that_carries_two(
+    start_server: Callable[..., Server], slots: Slots
+) -> None:
+    server = await asyncio.to_thread(start_server, "nats", config={"max_payload": "2MB"})
+    slot = await slots.messaging(server)
+    client = await nats.connect(server.url)
+    subscription = await client.subscribe(f"{server.scope}.room.to.alice")
+    await flushed(client)
+    assert await slot.publish(Publication(bytes(MEBIBYTE), {"a": "b"}), [identity("alice")]) == [Published()]
+    assert (await subscription.next_msg(timeout=5)).data == bytes(MEBIBYTE)
+    await client.close()
 
 
 async def test_slots_with_equal_options_share_a_connection(nats_server: Server, slots: Slots) -> None:

@@ -22,7 +22,7 @@ from prism_nats.config import NatsConfig
 from prism_nats.messaging import NatsMessaging
 from support.proxies import NS, Proxy, eventually
 
-from .conftest import Until
+from .conftest import Until, flushed
 
 MEBIBYTE = 1024 * 1024
 
@@ -75,7 +75,7 @@ def test_delivery_option_is_the_namespaces_default() -> None:
 async def test_native_subscriber_receives_a_multicast(nats_server: Server) -> None:
     client = await nats.connect(nats_server.url)
     everything = await client.subscribe(f"{nats_server.scope}.{NS}.to.*")
-    await client.flush()
+    await flushed(client)
     async with proxies_on(nats_server) as (one, other):
         await one.register("user 1", {"room": "a"})
         await one.register("user 2", {"room": "b"})
@@ -97,7 +97,7 @@ async def test_statuses_of_native_topics_tell_what_nats_knows(nats_server: Serve
     client = await nats.connect(nats_server.url)
     for i in range(0, 100, 3):
         await client.subscribe(f"{nats_server.scope}.{NS}.to.user-{i}")
-    await client.flush()
+    await flushed(client)
     async with proxies_on(nats_server, 1) as (proxy,):
         for i in range(100):
             await proxy.register(f"user-{i}", {"room": "a"})

@@ -8,12 +8,28 @@ from typing import Any, TypeVar
 
 import pytest
 from prism.slots.context import Backend, IndexedField, SlotContext
+from prism_conformance.checks import check_of
 from prism_conformance.servers import shared
 from prism_redis.config import RedisConfig
 from redis.asyncio import Redis
 
 CONFIGURED = {"redis": {}, "valkey": {}, "cluster": {"cluster": True}}
 """Servers, and what the configuration says besides where they are."""
+
+QUICK_ON_CLUSTER = {
+    "SLOT": (21, 22, 31),
+    "REG": (
+        *(10, 12, 14, 19, 22, 25, 33, 40, 41, 44, 45, 51, 60, 100, 116, 120, 125, 130),
+        *(200, 203, 204, 206, 207, 209, 210, 213, 214, 220, 224, 226),
+    ),
+    "FIL": (41,),
+    "MSG": (10, 11, 12, 13, 14, 16, 20, 21, 25, 31, 40, 42),
+    "DUR": (
+        *(10, 12, 14, 20, 22, 30, 32, 36, 40, 50, 100, 102, 104, 107, 112, 114, 120),
+        *(200, 203, 206, 210, 212),
+    ),
+}
+"""Checks that `make test` asks of the cluster: order, paging and batches over partitions, atomic steps."""
 
 Slot = TypeVar("Slot", bound=Backend)
 Open = Callable[..., Awaitable[Any]]
@@ -66,6 +82,22 @@ async def bare(single: Mapping[str, Any]) -> AsyncIterator[Redis]:
     """redis-py on the server of `single`, without anything of ours."""
     async with Redis.from_url(single["url"]) as client:
         yield client
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves most of the contract on the cluster to `make soak`: it takes minutes."""
+    for item in items:
+        if isinstance(item, pytest.Function) and getattr(item, "callspec", None) is not None:
+            check = check_of(item.function)
+            on_cluster = "cluster" in map(str, item.callspec.params.values())
+            if check is not None and on_cluster and not is_quick(check.id):
+                item.add_marker(pytest.mark.soak)
+
+
+def is_quick(check: str) -> bool:
+    """Whether `make test` asks a check of the cluster."""
+    kind, number = check.split("-")
+    return int(number) in QUICK_ON_CLUSTER.get(kind, ())
 
 
 async def keys_under(client: Redis, prefix: str) -> set[bytes]:

@@ -1,4 +1,7 @@
-"""The contract, held on real servers: Redis, Valkey, and a cluster of three nodes (`make soak`: it takes minutes)."""
+"""The contract, held on real servers: Redis, Valkey, and a cluster of three nodes.
+
+On the cluster `make test` asks what spreading over partitions and nodes could break; `make soak` asks everything.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from .conftest import config_of
 class OnServers:
     """Runs every check on each server."""
 
-    @pytest.fixture(params=["redis", "valkey", pytest.param("cluster", marks=pytest.mark.soak)])
+    @pytest.fixture(params=["redis", "valkey", "cluster"])
     def subject(self, request: pytest.FixtureRequest) -> Subject:
         return Subject("redis", config_of(request.param))
 

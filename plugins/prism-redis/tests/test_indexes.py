@@ -11,8 +11,21 @@ from prism.model import json
 from prism.model.errors import InvalidConfig
 from prism.model.limits import Limits
 from prism.model.time import SECOND
-from prism.slots.registry import Absent, Anything, AtRevision, Fence, Projection, Query, Renewal, Stored, Write
+from prism.slots.context import SlotContext
+from prism.slots.registry import (
+    Absent,
+    Anything,
+    AtRevision,
+    Fence,
+    Projection,
+    Query,
+    RecordPage,
+    Renewal,
+    Stored,
+    Write,
+)
 from prism_redis import indexing
+from prism_redis.config import RedisConfig
 from prism_redis.registry import RedisRegistry
 from redis.asyncio import Redis
 
@@ -235,3 +248,58 @@ async def test_injection_changes_nothing(config: dict[str, Any], opened: Open, e
     assert stored is not None
     assert stored.metadata == {"a": evil, printable: evil}
     assert (stored.owner, stored.address) == (printable, printable)
+
+
+@pytest.mark.parametrize("written", [{"flag": True}, {"room": "a", "flag": True}])
+async def test_filter_on_metadata_never_pairs_a_record_with_the_metadata_of_another_write(
+    config: dict[str, Any], opened: Open, written: dict[str, Any]
+) -> None:
+    registry = await opened(RedisRegistry, config, indexes=indexed("room"))
+    names = [f"user-{i:03d}" for i in range(60)]
+
+    def toggled(on: bool) -> list[Write]:
+        text, registration_id = json.encode({"room": "a", "flag": on}), "on" if on else "off"
+        return [Write(name, text, registration_id, HOUR, Anything()) for name in names]
+
+    async def toggle() -> None:
+        for turn in range(60):
+            await registry.set(toggled(turn % 2 == 0))
+
+    await registry.set(toggled(True))
+    toggling = asyncio.create_task(toggle())
+    met = 0
+    while not toggling.done():
+        for projection in Projection:
+            query = Query((parse(written, Limits()),), page_size=20, projection=projection)
+            async for page in registry.scan(query):
+                assert set(page.registration_ids) == {"on"}
+                met += len(page)
+                if isinstance(page, RecordPage):
+                    assert all(json.decode(text)["flag"] for text in page.metadata_json)
+    await toggling
+    assert met
+
+
+async def test_what_was_read_ahead_is_not_shown_to_a_slow_reader_once_it_has_expired(
+    config: dict[str, Any], opened: Open
+) -> None:
+    registry = await opened(RedisRegistry, config)
+    await registry.set([write(f"user-{i:02d}", {"n": i}) for i in range(10)])
+    await registry.set([write(f"user-{i:02d}", {"n": i}, ttl=SECOND // 5) for i in range(10, 20)])
+    pages = registry.scan(Query(page_size=10))
+    assert list((await anext(pages)).identities) == [f"user-{i:02d}" for i in range(10)]
+    await asyncio.sleep(0.25)
+    assert [page async for page in pages] == []
+
+
+async def test_explanation_names_indexes_and_what_is_read(single: dict[str, Any]) -> None:
+    registry = RedisRegistry(RedisConfig(**single), SlotContext("test", indexes=indexed("room", "floor")))
+
+    async def explained(**clauses: Any) -> str:
+        return await registry.explain(Query(tuple(parse({key: value}, Limits()) for key, value in clauses.items())))
+
+    assert await explained() == "all identities, in order"
+    assert await explained(room="a") == "the index of room"
+    assert await explained(room="a", floor=1) == "the smallest of the indexes of floor, room"
+    assert await explained(room="a", size=1) == "the index of room; 1 of 2 parts on the metadata, read by the proxy"
+    assert await explained(size=1) == "all identities, in order; 1 of 1 parts on the metadata, read by the proxy"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -27,6 +27,8 @@ SENDERS = 3
 WORK = 0.02
 """Seconds at most that a receiver takes for a message before it acks: who is killed meanwhile leaves it unacked."""
 TTL = 300
+ROUND = 20
+"""Kills after which those that sleep come by for what was kept for them."""
 TOLERANT = {"queues": {"visibility": "2s", "max_attempts": 10_000}}
 """For the durability slot: what a dead proxy had leased comes back soon, and no number of deaths gives a message up."""
 
@@ -51,10 +53,19 @@ class Record:
     """What must never happen, in words."""
     reattached: int = 0
 
-    @property
-    def missing(self) -> set[tuple[str, int]]:
-        """Acknowledged, and not received (yet)."""
-        return self.acknowledged - self.received.keys()
+    missing: set[tuple[str, int]] = field(default_factory=set)
+    """Acknowledged, and not received (yet)."""
+
+    def acknowledge(self, identity: str, number: int) -> None:
+        """The sender was told that a message is stored."""
+        self.acknowledged.add((identity, number))
+        if (identity, number) not in self.received:
+            self.missing.add((identity, number))
+
+    def receive(self, identity: str, number: int) -> None:
+        """An identity got a message."""
+        self.received[identity, number] += 1
+        self.missing.discard((identity, number))
 
     @property
     def duplicates(self) -> int:
@@ -102,6 +113,7 @@ class Campaign:
         self._progress = progress or (lambda _line: None)
         self._number = 0
         self._last_success = 0
+        self._killing = False
         self._sending = asyncio.Event()
         self._success = asyncio.Condition()
         self._news = asyncio.Condition()
@@ -117,7 +129,7 @@ class Campaign:
             orders = (addresses, addresses[::-1])
             clients = [await stack.enter_async_context(Client(NAMESPACE, ",".join(order))) for order in orders]
             sleepers = {f"sleeper-{i}": {"group": "in"} for i in range(self.SLEEPERS)}
-            await clients[0].registry.register_many(sleepers, ttl=TTL, raise_on_error=True)
+            await clients[0].registry.register_many(sleepers, ttl=0, raise_on_error=True)
             receivers = [{f"receiver-{i}": {"group": "in"}} for i in range(self.RECEIVERS)]
             strangers = {f"stranger-{i}": {"group": "out"} for i in range(self.STRANGERS)}
             inboxes = [
@@ -126,22 +138,29 @@ class Campaign:
             ]
             async with asyncio.TaskGroup() as tasks:
                 listening = [tasks.create_task(self._listen(inbox)) for inbox in inboxes]
-                await self._kill_while_sending(clients[1], kills)
-                try:
-                    returned = clients[1].registry.attach(dict.fromkeys(sleepers), ttl=TTL, on_event=self._note)
-                    backlog = await stack.enter_async_context(returned)
-                    # Nobody is killed any more while they work, so they needn't take their time.
-                    listening.append(tasks.create_task(self._listen(backlog, work=0)))
-                except NotFound as error:
-                    self.record.wrong.append(f"a registration was lost: {error}")
-                else:
-                    await self._all_received()
-                    await self._everybody_is_attached(clients[0])
+                for done in range(0, kills, ROUND):
+                    await self._kill_while_sending(clients[1], min(ROUND, kills - done))
+                    await self._sleepers_come_by(clients, sleepers)
+                    if self.record.missing or self.record.wrong:
+                        break
                 for task in listening:
                     task.cancel()
         return self.record
 
+    async def _sleepers_come_by(self, clients: list[Client], sleepers: Iterable[str]) -> None:
+        """They get all that was kept for them, and sleep on; meanwhile everybody has to be attached."""
+        returning = clients[1].registry.attach(dict.fromkeys(sleepers), ttl=0, keep=True, on_event=self._note)
+        try:
+            async with returning as backlog, asyncio.TaskGroup() as tasks:
+                listening = tasks.create_task(self._listen(backlog))
+                await self._all_received()
+                await self._everybody_is_attached(clients[0])
+                listening.cancel()
+        except NotFound as error:
+            self.record.wrong.append(f"a registration was lost: {error}")
+
     async def _kill_while_sending(self, client: Client, kills: int) -> None:
+        self._killing = True
         async with asyncio.TaskGroup() as tasks:
             sending = [tasks.create_task(self._send(client)) for _ in range(SENDERS)]
             turn: list[Victim] = []
@@ -151,6 +170,7 @@ class Campaign:
                 self._progress(str(self.record))
             for task in sending:
                 task.cancel()
+        self._killing = False
 
     async def _kill(self, victim: Victim) -> None:
         """In the middle of a multicast; returns when one that began afterwards has gone through to everybody."""
@@ -194,15 +214,16 @@ class Campaign:
             self.record.wrong.append(f"multicast {number} matched {result.target_count}: identities were dropped")
         for status in result.statuses:
             if status.status in _ACKNOWLEDGED:
-                self.record.acknowledged.add((status.identity, number))
+                self.record.acknowledge(status.identity, number)
             if status.status is Status.DELIVERED:
                 self.record.delivered.add((status.identity, number))
         return all(status.status in _ACKNOWLEDGED for status in result.statuses)
 
-    async def _listen(self, inbox: Inbox, work: float = WORK) -> None:
+    async def _listen(self, inbox: Inbox) -> None:
         async for message in inbox:
             self._take(message)
-            await asyncio.sleep(self._random.uniform(0, work))
+            if self._killing:
+                await asyncio.sleep(self._random.uniform(0, WORK))
             await message.ack()
             async with self._news:
                 self._news.notify_all()
@@ -215,7 +236,7 @@ class Campaign:
             self.record.wrong.append(f"number {content['n']} came under the id {message.id}")
         if message.identity.startswith("stranger"):
             self.record.wrong.append(f"{message.identity} got number {content['n']}, which wasn't for it")
-        self.record.received[message.identity, content["n"]] += 1
+        self.record.receive(message.identity, content["n"])
 
     def _note(self, event: InboxEvent) -> None:
         if isinstance(event, Reattached):
@@ -224,11 +245,7 @@ class Campaign:
     async def _all_received(self) -> None:
         try:
             async with asyncio.timeout(self._patience), self._news:
-                # The count first: it is asked for every message, and what is missing takes a look at all of them.
-                record = self.record
-                await self._news.wait_for(
-                    lambda: len(record.received) >= len(record.acknowledged) and not record.missing
-                )
+                await self._news.wait_for(lambda: not self.record.missing)
         except TimeoutError:
             return  # the record says what is missing
         if never := self.record.delivered - self.record.received.keys():

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import secrets
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,17 +16,18 @@ from typing import Any
 
 from prism.config import load_config
 from prism.model.errors import InvalidConfig
-from prism.plugins.loader import default_loader
 
 from prism_conformance.command import run
 from prism_conformance.servers import shared
-from prism_conformance.together.backends import BACKENDS, Options, shared_options
+from prism_conformance.together.backends import BACKENDS, shared_options
 from prism_conformance.together.mixes import EMBEDDED, Mix, configuration, every_mix
 from prism_conformance.together.scenario import SWEPT_OFTEN, opened, play
 
 Show = Callable[[str], None]
 TEMPLATE = "sqlite"
-"""The plugin to copy; it is run where it is installed."""
+"""The type of the plugin to copy."""
+TEMPLATE_FOLDER = Path(__file__).resolve().parents[3] / "template"
+"""Where it is in a checkout."""
 
 HOLDS, REFUSED, FAILS = "holds", "refused", "fails"
 Outcomes = dict[str, dict[str, Any]]
@@ -38,25 +44,41 @@ def contracts(types: Collection[str], show: Show) -> Iterator[dict[str, Any]]:
         ServerError: a server can't be had.
         PluginError: a plugin is broken, or no check was run.
     """
-    with TemporaryDirectory(prefix="prism-document-") as folder:
-        for name, server, options in _subjects(Path(folder)):
-            if types and name not in types:
-                continue
-            show(f"contract of {name}" + (f" on {server}" if server else ""))
-            found = run(name, options())
+    if not types or EMBEDDED in types:
+        show(f"contract of {EMBEDDED}")
+        yield run(EMBEDDED, {"store": secrets.token_hex(8)})
+    if (not types or TEMPLATE in types) and TEMPLATE_FOLDER.is_dir():
+        show(f"contract of {TEMPLATE}, the template")
+        yield _template()
+    for backend in BACKENDS.values():
+        for kind in backend.servers if not types or backend.type in types else ():
+            show(f"contract of {backend.type} on {kind}")
+            found = run(backend.type, backend.at(shared(kind)))
             for contract in found["contracts"]:
-                contract["server"] = server
+                contract["server"] = kind
             yield found
 
 
-def _subjects(folder: Path) -> Iterator[tuple[str, str, Callable[[], Options]]]:
-    """Type, server, and what gives the options once it is its turn."""
-    yield EMBEDDED, "", lambda: {"store": secrets.token_hex(8)}
-    if any(spec.type == TEMPLATE for spec in default_loader().installed()):
-        yield TEMPLATE, "", lambda: {"path": str(folder / "registry.db")}
-    for backend in BACKENDS.values():
-        for kind in backend.servers:
-            yield backend.type, kind, lambda backend=backend, kind=kind: backend.at(shared(kind))  # type: ignore[misc]
+def _template() -> dict[str, Any]:
+    """The results of the template, installed from the checkout into a folder of its own."""
+    with TemporaryDirectory(prefix="prism-document-") as name:
+        folder = Path(name)
+        options = folder / "options.json"
+        options.write_text(json.dumps({"path": str(folder / "registry.db")}), encoding="utf-8")
+        source = folder / "source"
+        shutil.copytree(TEMPLATE_FOLDER, source, ignore=shutil.ignore_patterns("__pycache__"))
+        install = ("pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index")
+        _python(*install, "--target", str(folder / "site"), str(source)).check_returncode()
+        done = _python(
+            "prism", "conformance", TEMPLATE, "--config", str(options), "--json", PYTHONPATH=str(folder / "site")
+        )
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+
+def _python(module: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, env={**os.environ, **env}, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - ours
 
 
 def mixes(show: Show) -> Outcomes:

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from prism._version import __version__
 from prism.cli.attaching import attach
 from prism.cli.conformance import conformance
+from prism.cli.dead_letters import dead_letters
 from prism.cli.exits import EPILOGUE
 from prism.cli.exporting import export
 from prism.cli.importing import import_
@@ -77,4 +78,5 @@ for _command in (
     audit,
 ):
     app.command()(_command)
+app.command("dead-letters")(dead_letters)
 app.command("import")(import_)

@@ -17,6 +17,8 @@ from prism.cli.screen import print_json, printable, stderr, stdout, table
 from prism.model.errors import InvalidConfig
 from prism.plugins.spec import SlotKind
 
+_SHARING = "--config FILE, with options under which slots share what they hold (of memory, `store: conformance`)"
+
 _STYLES = {"passed": "green", "failed": "red", "known failure": "yellow"}
 
 
@@ -49,7 +51,7 @@ def conformance(
         raise typer.Exit(ExitCode.FAILED)
     from prism_conformance.command import run  # noqa: PLC0415 - another distribution, and heavy
 
-    with reported():
+    with reported(), stderr().status(f"running the checks of {printable(type)}; this can take minutes"):
         found = run(type, _options(config), slot or (), " or ".join(check or ()))
     if as_json:
         print_json(found)
@@ -57,6 +59,8 @@ def conformance(
         _print(found)
     checks = [item for contract in found["contracts"] for item in contract["checks"].values()]
     if any(item["verdict"] == "failed" for item in checks):
+        if config is None:
+            print_problem(stderr(), "some checks failed, and no options were given", _SHARING)
         raise typer.Exit(ExitCode.FAILED)
 
 

@@ -87,7 +87,9 @@ def get(
         elif found:
             print_json(as_json(found[0]))
     else:
-        for identity in found:
+        for i, identity in enumerate(found):
+            if i:
+                stdout().print()
             _print_details(identity)
     missing = set(names) - {identity.identity for identity in found}
     if missing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import IO, Any
 
@@ -63,11 +64,13 @@ def table(*columns: str) -> Table:
 def cell(value: object) -> Text:
     """A metadata value in a table: text as it is (never as markup), the rest as JSON, nothing for no value.
 
+    The JSON has spaces, at which a narrow table can break it.
+
     Control characters are shown escaped: metadata is other people's text and must not steer the terminal.
     """
     if value is None:
         return Text("")
-    text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     return Text(printable(text))
 
 

@@ -46,10 +46,11 @@ def migrate(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make and update the tables and indexes that the backends need, while proxies serve.
+    """Make and update the tables and indexes of the backends.
 
-    First holds every live registration against `identity_schema`. Where some don't fit (a narrowed enum, another type,
-    a new required field), it stops: they would live on, but every change of theirs would be refused.
+    Proxies may serve meanwhile. First holds every live registration against `identity_schema`. Where some don't fit (a
+    narrowed enum, another type, a new required field), it stops: they would live on, but every change of theirs would
+    be refused.
     """
     with needing("server"):
         from prism.config import load_config  # noqa: PLC0415 - YAML and pydantic
@@ -88,10 +89,13 @@ def audit(
         ),
     ] = None,
     until: Annotated[int | None, typer.Option("--until", parser=moment, metavar="WHEN", help="Before then.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, the latest first.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="At most so many, the latest first.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Write a line of JSON for each entry.")] = False,
 ) -> None:
-    """List who registered, changed, removed and messaged whom, the latest first, for namespaces with `needs: audit`."""
+    """List what was done to whom, by whom, the latest first.
+
+    Who registered, changed, removed and messaged whom, for namespaces with `needs: audit`.
+    """
     with needing("server"):
         from prism.config import load_config  # noqa: PLC0415 - YAML and pydantic
     with reported():

@@ -10,6 +10,7 @@ import grpc
 from prism.client.address import VARIABLE
 from prism.client.pause import pause_length
 from prism.model.errors import PrismError, Unavailable
+from prism.wire.errors import in_arguments
 from prism.wire.rpc import actor_headers, from_rpc_error
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def failure_of(error: grpc.RpcError, connections: Connections, address: str) -> 
     if error.code() is grpc.StatusCode.UNAVAILABLE and details.startswith(_NEVER_SENT):
         connections.fail_over(address)
         return Unavailable(unreachable(connections.addresses, details)), False
-    failure = from_rpc_error(error, address)
+    failure = in_arguments(from_rpc_error(error, address))
     if isinstance(failure, Unavailable):
         connections.fail_over(address)
     else:

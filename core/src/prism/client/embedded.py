@@ -18,6 +18,7 @@ from prism.coordinator.coordinator import Coordinator
 from prism.model import json
 from prism.model.delivery import MulticastResult
 from prism.model.errors import DeadlineExceeded, InvalidMetadata, PrismError
+from prism.model.message import DeadLetter
 from prism.model.operations import Beat, EnumerateQuery, Explanation, MulticastCommand, NewIdentity, Ttl
 from prism.model.pages import RecordPage
 from prism.model.time import SECOND, Micros
@@ -124,6 +125,14 @@ class Embedded:
             self._coordinator.update(self._namespace, identity, patch, revision=revision), "update"
         )
         return Columns.of(RecordPage.of((updated,)))
+
+    async def dead_letters(self, identity: str, limit: int) -> Sequence[DeadLetter]:
+        """See Transport."""
+        return await self._within(self._coordinator.dead_letters(self._namespace, identity, limit), "dead_letters")
+
+    async def replay(self, identity: str, message_ids: Sequence[str]) -> int:
+        """See Transport."""
+        return await self._within(self._coordinator.replay(self._namespace, identity, message_ids), "replay")
 
     def link(self) -> Link:
         """A session of the hub."""

@@ -18,7 +18,7 @@ from prism.model.time import Micros
 from prism.sessions import events
 from prism.sessions.events import SessionEvent
 from prism.v1 import attach_pb2 as pb
-from prism.wire.errors import cut, from_parts
+from prism.wire.errors import cut, from_parts, in_arguments
 from prism.wire.rpc import actor_headers
 from prism.wire.times import ttl_to_wire
 
@@ -180,7 +180,8 @@ def _event(event: pb.AttachEvent, long: Mapping[str, str]) -> SessionEvent:
         case "refused":
             r = event.refused
             problems = tuple(Violation(problem.field, problem.description) for problem in r.problems)
-            return events.Refused(long.get(r.identity, r.identity), from_parts(r.code, r.message, r.reason, problems))
+            error = in_arguments(from_parts(r.code, r.message, r.reason, problems))
+            return events.Refused(long.get(r.identity, r.identity), error)
         case "detached":
             return events.Detached(event.detached.identity, event.detached.handle)
         case "lost":

@@ -105,7 +105,10 @@ class Identity:
 
     @property
     def attached(self) -> bool:
-        """Whether a proxy held a live stream for it."""
+        """Whether a session held it: from when it is attached until it is let go or, its stream lost, it expires.
+
+        It doesn't say that the stream was live at that moment.
+        """
         return self._columns.attached[self._index]
 
     def __eq__(self, other: object) -> bool:

@@ -10,6 +10,7 @@ from prism.client import arguments
 from prism.client.arguments import AttachWhat, Beats
 from prism.client.batching import Items, apart, batches, in_batches, registrations
 from prism.client.content import metadata_bytes
+from prism.client.dead_letter import DeadLetter
 from prism.client.enumeration import Enumeration
 from prism.client.identity import Identity, Registered, views
 from prism.client.inbox import DEFAULT_PREFETCH, AttachOptions, Inbox
@@ -205,9 +206,45 @@ class Registry:
         return await (await self._connect()).multicast(command)
 
     async def get_multicast(self, message_id: str) -> MulticastResult:
-        """What has become of a multicast by now. NotFound after ten minutes, or from a proxy that didn't send it."""
+        """What has become of a multicast by now. NotFound when it is too long ago, or from a proxy that didn't send it.
+
+        PENDING at-least-once: stored when it was sent, and no acknowledgement has come. The reason says who isn't
+        registered any more; it may also have run out of time, been dropped from a full queue or become a dead letter.
+        """
         arguments.message_id(message_id)
         return await (await self._connect()).get_multicast(message_id)
+
+    async def dead_letters(self, identity: str, limit: int = 100) -> list[DeadLetter]:
+        """The messages of an identity that were given up after too many attempts without an ack, the oldest first.
+
+        Args:
+            identity: whose.
+            limit: at most so many; 1 to 10,000 unless the namespace says otherwise.
+
+        Raises:
+            NotFound: it isn't registered; its queue and dead letters go with it.
+            Unsupported: the namespace has no durability slot.
+        """
+        arguments.identity(identity)
+        arguments.count(limit, "limit", 1, arguments.LARGEST_COUNT)
+        return [DeadLetter.of(letter) for letter in await (await self._connect()).dead_letters(identity, limit)]
+
+    async def replay(self, identity: str, message_ids: Iterable[str]) -> int:
+        """Puts dead letters back at the end of the identity's queue, to be delivered as new messages.
+
+        Args:
+            identity: whose.
+            message_ids: which, by `DeadLetter.id`; those that are no dead letters (any more) are left out.
+
+        Returns:
+            How many were put back.
+
+        Raises:
+            NotFound, Unsupported: as `dead_letters`.
+        """
+        arguments.identity(identity)
+        wanted = arguments.message_ids(message_ids)
+        return await (await self._connect()).replay(identity, wanted)
 
     async def unregister(self, identity: str, registration_id: str | None = None) -> bool:
         """Removes an identity (RFC: Unregister); whether it was registered. Idempotent.

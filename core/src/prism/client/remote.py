@@ -21,10 +21,11 @@ from prism.filters.build import Filter
 from prism.model import json
 from prism.model.delivery import MulticastResult
 from prism.model.errors import DeadlineExceeded, LimitExceeded, PrismError, Unavailable
-from prism.model.message import OCTETS, DeliverySemantics
+from prism.model.message import OCTETS, DeadLetter, DeliverySemantics
 from prism.model.operations import Beat, EnumerateQuery, Explanation, MulticastCommand, Part, Ttl
 from prism.model.time import SECOND, Micros
 from prism.v1 import registry_pb2 as pb
+from prism.wire.dead_letters import from_page
 from prism.wire.errors import from_status
 from prism.wire.filters import to_filter
 from prism.wire.multicast import append_statuses, semantics_to_wire, to_result
@@ -120,16 +121,25 @@ class Remote:
                             return
             except Unavailable:
                 attempt += 1
-                tried_all = attempt >= len(self._connections.addresses)
-                if (tried_all and not self._connections.reached) or attempt > RETRIES:
+                if not self._worth_trying(attempt):
                     raise
                 await asyncio.sleep(pause_length(attempt))
             else:
                 return
 
     async def _pages(self, query: EnumerateQuery) -> AsyncGenerator[ColumnPage]:
+        async with aclosing(self._streamed("EnumeratePages", self._enumerate_request(query))) as pages:
+            async for page in pages:
+                yield ColumnPage(_columns(page), page.next_cursor if page.HasField("next_cursor") else None)
+
+    def _worth_trying(self, attempt: int) -> bool:
+        tried_all = attempt >= len(self._connections.addresses)
+        return attempt <= RETRIES and not (tried_all and not self._connections.reached)
+
+    async def _streamed(self, method: str, request: Any) -> AsyncGenerator[Any]:
+        """What a call answers with, one message after the other."""
         connection = self._connections.for_call()
-        call = connection.calls.EnumeratePages(self._enumerate_request(query))
+        call = getattr(connection.calls, method)(request)
         try:
             while True:
                 # The limit is on each page, not on the whole: reading many millions may take its time.
@@ -138,7 +148,7 @@ class Remote:
                 if page is END:
                     return
                 self._connections.reached = True
-                yield ColumnPage(_columns(page), page.next_cursor if page.HasField("next_cursor") else None)
+                yield page
         except grpc.aio.AioRpcError as error:
             failure, _ = failure_of(error, self._connections, connection.address)
             raise failure from error
@@ -237,6 +247,26 @@ class Remote:
             [updated.revision],
             [updated.attached],
         )
+
+    async def dead_letters(self, identity: str, limit: int) -> Sequence[DeadLetter]:
+        """See Transport. A stream that breaks is read again from its beginning."""
+        request = pb.ListDeadLettersRequest(identity=identity, limit=limit, namespace=self._namespace)
+        attempt = 0
+        while True:
+            try:
+                async with aclosing(self._streamed("ListDeadLetters", request)) as pages:
+                    return [letter async for page in pages for letter in from_page(identity, page)]
+            except Unavailable:
+                attempt += 1
+                if not self._worth_trying(attempt):
+                    raise
+                await asyncio.sleep(pause_length(attempt))
+
+    async def replay(self, identity: str, message_ids: Sequence[str]) -> int:
+        """See Transport. Sent once: a second time there would be nothing left to count."""
+        request = pb.ReplayDeadLettersRequest(identity=identity, message_ids=message_ids, namespace=self._namespace)
+        answer: pb.ReplayDeadLettersResponse = await self._caller.call("ReplayDeadLetters", request, again=False)
+        return answer.replayed
 
     def link(self) -> Link:
         """A stream."""

@@ -10,6 +10,7 @@ from prism.client.identity import Columns, Registered
 from prism.client.link import Link
 from prism.model.delivery import MulticastResult
 from prism.model.errors import PrismError
+from prism.model.message import DeadLetter
 from prism.model.operations import Beat, EnumerateQuery, Explanation, MulticastCommand, Ttl
 from prism.model.time import Micros
 
@@ -74,6 +75,12 @@ class Transport(Protocol):
 
     async def update(self, identity: str, patch_json: bytes, *, revision: int | None) -> Columns:
         """Applies a merge patch; the identity as it is then, a single row."""
+
+    async def dead_letters(self, identity: str, limit: int) -> Sequence[DeadLetter]:
+        """The oldest messages of an identity's queue that were given up."""
+
+    async def replay(self, identity: str, message_ids: Sequence[str]) -> int:
+        """Puts dead letters back into their queue; how many there were."""
 
     def link(self) -> Link:
         """What a new stream goes over."""

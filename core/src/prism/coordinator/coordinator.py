@@ -14,6 +14,7 @@ from typing import Any, Self
 from prism.config import NamespaceConfig, ProxyConfig, memory_namespace
 from prism.coordinator import enumeration
 from prism.coordinator.background import Background
+from prism.coordinator.dead_letters import DeadLetters
 from prism.coordinator.exchange import Exchange
 from prism.coordinator.hosting import Host
 from prism.coordinator.metrics import Metrics
@@ -26,6 +27,7 @@ from prism.model.actor import set_actor
 from prism.model.delivery import MulticastResult
 from prism.model.errors import DeadlineExceeded, NotFound, PrismError, QuotaExceeded, Unavailable
 from prism.model.identity import Registration, check_namespace
+from prism.model.message import DeadLetter
 from prism.model.operations import (
     DEFAULT_NAMESPACE,
     Beat,
@@ -73,6 +75,7 @@ class Coordinator:
         self._exchange = Exchange(self.address, self.metrics, recent)
         self.registrations = Registrations(self.metrics, self._exchange)
         self._multicasts = Multicasts(self.metrics, self._exchange, recent)
+        self._dead_letters = DeadLetters(self.registrations, self._exchange)
         self._namespaces: dict[str, Namespace] = {}
         self._opening: dict[str, asyncio.Task[Namespace]] = {}
         self._closed = False
@@ -185,7 +188,15 @@ class Coordinator:
 
     async def get_multicast(self, namespace: str, message_id: str) -> MulticastResult:
         """See Service."""
-        return self._multicasts.report(await self.namespace(namespace), message_id)
+        return await self._multicasts.report(await self.namespace(namespace), message_id)
+
+    async def dead_letters(self, namespace: str, identity: str, limit: int) -> list[DeadLetter]:
+        """See Service."""
+        return await self._dead_letters.read(await self.namespace(namespace), identity, limit)
+
+    async def replay(self, namespace: str, identity: str, message_ids: Sequence[str]) -> int:
+        """See Service."""
+        return await self._dead_letters.replay(await self.namespace(namespace), identity, message_ids)
 
     def _settings(self, name: str) -> NamespaceConfig:
         config = self.config.namespaces.get(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -91,32 +92,70 @@ async def enumerate_pages(ns: Namespace, query: EnumerateQuery) -> AsyncGenerato
     wanted = None if query.limit is None else query.offset + query.limit
     skip = query.offset
     room = query.limit
-    held = RecordPage.empty()
+    held = _Held()
     async with aclosing(_registrations(plan, query.page_size, None if wanted is None else wanted + 1)) as chunks:
         async for chunk in chunks:
             if skip >= len(chunk):
                 skip -= len(chunk)
                 continue
-            held = RecordPage.joined((held, chunk.part(skip)))
+            held.add(chunk.part(skip))
             skip = 0
             # One more than a page is held back: only then is it known that another page follows.
             while len(held) > (size := _fitting(held, query, room)):
-                page, held = held.part(0, size), held.part(size)
+                page = held.take(size)
                 yield Page(page, plan.cursor(page))
                 if room is not None:
                     room -= size
                     if room == 0:
                         return
     if held:
-        yield Page(held)
+        yield Page(held.take(len(held)))
 
 
-def _fitting(held: RecordPage, query: EnumerateQuery, room: int | None) -> int:
+class _Held:
+    """Records that wait to be shown. They stay in the pages that they came in: what fits as it is, isn't copied."""
+
+    def __init__(self) -> None:
+        self._pages: deque[RecordPage] = deque()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, page: RecordPage) -> None:
+        """Puts more behind what waits."""
+        self._pages.append(page)
+        self._count += len(page)
+
+    def lengths(self, size: int) -> list[int]:
+        """The bytes of metadata of each of the first `size`."""
+        lengths: list[int] = []
+        for page in self._pages:
+            lengths += map(len, page.metadata_json[: size - len(lengths)])
+            if len(lengths) == size:
+                break
+        return lengths
+
+    def take(self, size: int) -> RecordPage:
+        """Takes out the first `size`."""
+        parts = []
+        self._count -= size
+        while size:
+            page = self._pages.popleft()
+            if len(page) > size:
+                self._pages.appendleft(page.part(size))
+                page = page.part(0, size)
+            parts.append(page)
+            size -= len(page)
+        return RecordPage.joined(parts)
+
+
+def _fitting(held: _Held, query: EnumerateQuery, room: int | None) -> int:
     """How many of those held make up the next page: as many as its size, its bytes and the limit allow."""
     size = min(len(held), query.page_size if room is None else min(query.page_size, room))
     if query.page_bytes is None:
         return size
-    lengths = list(map(len, held.metadata_json[:size]))
+    lengths = held.lengths(size)
     if sum(lengths) <= query.page_bytes:
         return size
     fitting = sum(total <= query.page_bytes for total in accumulate(lengths))

@@ -86,16 +86,17 @@ class Exchange:
 
         A proxy that is gone, or has forgotten the multicast, doesn't need to know.
         """
-        acked: dict[tuple[str, str], list[str]] = {}
+        acked: dict[tuple[str, str, bool], list[str]] = {}
         for lease in leases:
             if isinstance(lease.content, Message) and lease.content.sender:
-                acked.setdefault((lease.content.sender, lease.content.id), []).append(lease.queue)
-        for (sender, message_id), identities in acked.items():
+                key = (lease.content.sender, lease.content.id, lease.attempt > 1)
+                acked.setdefault(key, []).append(lease.queue)
+        for (sender, message_id, again), identities in acked.items():
             if sender == self.address:
-                self._take_acks(ns, message_id, identities)
+                self._take_acks(ns, message_id, identities, again=again)
                 continue
             for piece in frames.pieces(identities):
-                await self.publish(ns, sender, frames.acked(self.address, message_id, identities[piece]))
+                await self.publish(ns, sender, frames.acked(self.address, message_id, identities[piece], again=again))
 
     async def read_inbox(self, ns: Namespace) -> None:
         """Reads this proxy's inbox until the subscription ends."""
@@ -145,16 +146,16 @@ class Exchange:
         if kind == "nudge":
             self.host.nudge(ns.name, frame.nudge.identities)
         elif kind == "acked":
-            self._take_acks(ns, frame.acked.message_id, frame.acked.identities)
+            self._take_acks(ns, frame.acked.message_id, frame.acked.identities, again=frame.acked.again)
         elif kind == "receipt":
             self._take_receipt(ns, frame.receipt)
         elif kind == "evict":
             self.host.evict(ns.name, *frames.targets_of(frame.evict.targets), frame.evict.reason)
 
-    def _take_acks(self, ns: Namespace, message_id: str, identities: Sequence[str]) -> None:
+    def _take_acks(self, ns: Namespace, message_id: str, identities: Sequence[str], *, again: bool) -> None:
         collector = self._recent.get(ns.name, message_id)
         if collector is not None:
-            collector.acked(identities)
+            collector.acked(identities, again=again)
 
     def _take_receipt(self, ns: Namespace, body: frames_pb2.ReceiptFrame) -> None:
         collector = self._recent.get(ns.name, body.message_id)

@@ -84,11 +84,12 @@ def nudge(sender: str, identities: Sequence[str]) -> bytes:
     return frame.SerializeToString()
 
 
-def acked(sender: str, message_id: str, identities: Sequence[str]) -> bytes:
-    """An at-least-once message was acknowledged."""
+def acked(sender: str, message_id: str, identities: Sequence[str], *, again: bool) -> bytes:
+    """An at-least-once message was acknowledged; `again`: that may have been told before."""
     frame = Frame(sender=sender)
     frame.acked.message_id = message_id
     frame.acked.identities.extend(identities)
+    frame.acked.again = again
     return frame.SerializeToString()
 
 

@@ -16,6 +16,7 @@ from prism.coordinator.exchange import Exchange
 from prism.coordinator.metrics import Metrics
 from prism.coordinator.namespace import Namespace
 from prism.coordinator.receipts import Collector, RecentMulticasts
+from prism.coordinator.reporting import STORED, STORED_OFFLINE, report
 from prism.model.delivery import MulticastResult, Status
 from prism.model.errors import InternalError, InvalidArgument, NotFound, PrismError
 from prism.model.limits import check_size
@@ -39,8 +40,6 @@ PROXY_GONE = "the proxy that hosted its stream is gone"
 NO_COUNT = "sent to its topic; the broker doesn't say whether anybody listens"
 NOT_WAITED = "sent; no receipt was waited for"
 NO_RECEIPT = "no receipt came within the timeout"
-STORED_OFFLINE = "stored; the identity is not attached"
-STORED = "stored; not acknowledged yet"
 NOT_STORED_IN_TIME = "not known to be stored within the timeout"
 LEFT = "unregistered before the message was stored"
 
@@ -106,7 +105,7 @@ class Multicasts:
         self._count(ns, result)
         return result
 
-    def report(self, ns: Namespace, message_id: str) -> MulticastResult:
+    async def report(self, ns: Namespace, message_id: str) -> MulticastResult:
         """What has become of a multicast by now."""
         collector = self._recent.get(ns.name, message_id)
         if collector is None:
@@ -114,7 +113,7 @@ class Multicasts:
                 f"no multicast {message_id!r} is known here: it was sent by another proxy, or too long ago",
                 details={"message_id": message_id},
             )
-        return collector.result()
+        return await report(ns, collector)
 
     def _prepare(self, ns: Namespace, command: MulticastCommand) -> _Sending:
         limits = ns.config.limits

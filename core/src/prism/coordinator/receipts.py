@@ -239,13 +239,18 @@ class Collector:
         except TimeoutError:
             return
 
-    def acked(self, identities: Sequence[str]) -> None:
-        """Identities acknowledged the message: DELIVERED, also when PENDING was reported before."""
+    def acked(self, identities: Sequence[str], *, again: bool = False) -> None:
+        """Identities acknowledged the message: DELIVERED, also when PENDING was reported before.
+
+        `again`: it may have been told before. Then it isn't counted for identities that aren't kept: rather too few
+        than one twice.
+        """
         if self._places is None or len(self._places) < len(self.tally.identities):
             self._places = {identity: place for place, identity in enumerate(self.tally.identities)}
         places = {self._places[identity] for identity in identities if identity in self._places}
         self.tally.deliver(0, sorted(places))
-        self.tally.deliver_uncounted(len(identities) - len(places))
+        if not again:
+            self.tally.deliver_uncounted(len(identities) - len(places))
 
     def result(self) -> MulticastResult:
         """The report by now."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from prism.model.delivery import MulticastResult
 from prism.model.errors import PrismError
 from prism.model.identity import Registration
+from prism.model.message import DeadLetter
 from prism.model.operations import Beat, EnumerateQuery, Explanation, MulticastCommand, NewIdentity, Page, Ttl
 from prism.model.time import Micros
 
@@ -51,3 +52,9 @@ class Service(Protocol):
 
     async def get_multicast(self, namespace: str, message_id: str) -> MulticastResult:
         """What has become of a multicast by now; NotFound when it isn't kept any more."""
+
+    async def dead_letters(self, namespace: str, identity: str, limit: int) -> list[DeadLetter]:
+        """The oldest messages of an identity's queue that were given up; NotFound, Unsupported without queues."""
+
+    async def replay(self, namespace: str, identity: str, message_ids: Sequence[str]) -> int:
+        """Puts dead letters back at the end of their queue; how many there were. Errors as for `dead_letters`."""

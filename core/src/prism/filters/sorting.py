@@ -22,6 +22,11 @@ Comparable: TypeAlias = tuple[Any, ...]
 """A tuple that compares, in C, like the record's place in the order."""
 
 _DIRECTIONS = {"asc": False, "desc": True}
+_OTHER_WORDS = {
+    "ascending": "asc", "up": "asc", "increasing": "asc",
+    "descending": "desc", "down": "desc", "decreasing": "desc", "reverse": "desc", "reversed": "desc",
+}  # fmt: skip
+"""What else people write for a direction, and what it is here."""
 _NO_VERSION, _NO_VALUE = 4, 5
 """Ranks behind the types' 0 to 3, in both directions."""
 
@@ -32,7 +37,7 @@ _END = b"\xff"
 def parse_sort(items: Sequence[str | SortKey], limits: Limits) -> tuple[SortKey, ...]:
     """Reads `path`, `path asc` and `path desc` (RFC: sort_by).
 
-    A path with spaces, or with a sign before it, needs its direction: it is more likely a mistyped one.
+    A path that looks like another way to write a direction (`battery down`, `-battery`) needs one beside it.
 
     Raises InvalidArgument naming each `sort_by[i]` at fault, LimitExceeded for too many keys.
     """
@@ -111,10 +116,11 @@ def _parse_key(item: str) -> SortKey:
         return SortKey(_undirected(last))
     if direction in _DIRECTIONS:
         return SortKey(read_path(path.rstrip()), _DIRECTIONS[direction])
-    if direction in ("ascending", "descending"):
-        raise PathError(f'has the direction "{last}"; write "{direction[:-6]}"')
     whole = item.strip()
-    raise PathError(f'has the direction "{last}"; write "asc" or "desc" (for a field of this name, "{whole} asc")')
+    if direction in _OTHER_WORDS:
+        fix = f'write "{_OTHER_WORDS[direction]}" (for a field of this name, "{whole} asc")'
+        raise PathError(f'has the direction "{last}"; {fix}')
+    return SortKey(read_path(whole))
 
 
 def _undirected(path: str) -> Field:

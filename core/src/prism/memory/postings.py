@@ -101,12 +101,14 @@ def rows(held: Record | Posting | None) -> list[Record]:
 class Candidates:
     """A superset of what a filter node matches: about how many, and a way to get them.
 
-    `rows` are ordered by identity and distinct. `in_order` is true when getting them needs no sorting.
+    `rows` are ordered by identity and distinct. `in_order` is true when getting them needs no sorting, `exact` when
+    the node holds for all of them at the moment when they are got.
     """
 
     size: int
     in_order: bool
     rows: Callable[[], list[Record]]
+    exact: bool = False
 
 
 def union(size: int, parts: Callable[[], Iterable[Iterable[Record]]]) -> Candidates:
@@ -162,8 +164,9 @@ class FieldIndex:
 
     def equal(self, value: object) -> Candidates:
         """Records whose value may equal the given one."""
-        held = self._postings.get(value_key(value))
-        return Candidates(size(held), True, lambda: rows(held))
+        key = value_key(value)
+        held = self._postings.get(key)
+        return Candidates(size(held), True, lambda: rows(held), exact=key is not COMPOUND)
 
     def one_of(self, values: Iterable[object]) -> Candidates:
         """Records whose value may equal one of the given."""

@@ -85,13 +85,15 @@ class MemoryRegistry(MemorySlot[Table], RegistryBackend):
         size, left = max(1, query.page_size), query.limit
         waiting: list[Record] = []
         others_ran = False  # since what is waiting was found; then it has to be looked at again
+        since = table.changes
         for records in found:
+            since = since if waiting else table.changes
             waiting += records
             while waiting and len(waiting) >= (size if left is None else min(size, left)):
                 page = waiting[:size] if left is None else waiting[: min(size, left)]
                 del waiting[: len(page)]
                 if others_ran:
-                    page = table.still_matching(page, query.conjuncts)
+                    page = table.still_matching(page, query.conjuncts, since)
                 if page:
                     yield present(page)
                     others_ran = True
@@ -100,7 +102,7 @@ class MemoryRegistry(MemorySlot[Table], RegistryBackend):
                     return
             others_ran = await turns.rest() or (others_ran and bool(waiting))
         if others_ran:
-            waiting = table.still_matching(waiting, query.conjuncts)
+            waiting = table.still_matching(waiting, query.conjuncts, since)
         if waiting:
             yield present(waiting)
 
@@ -167,6 +169,7 @@ class MemoryRegistry(MemorySlot[Table], RegistryBackend):
         table, key = self._part, sort_key(query.sort)
         after = None if query.after is None else seek_key(query.sort, query.after.values, query.after.identity)
         runs: list[Run] = [[]]
+        begin = table.changes
         for records in table.matching(query.conjuncts):
             keyed = ((key(record), record) for record in records)
             runs.append([pair for pair in keyed if after is None or pair[0] > after])
@@ -175,7 +178,7 @@ class MemoryRegistry(MemorySlot[Table], RegistryBackend):
         while len(runs) > 1:
             _merge(runs, query.limit, force=True)
             await turns.rest()
-        return (table.still_matching(records, query.conjuncts) for records in _lists(iter(runs[0]), CHUNK))
+        return (table.still_matching(records, query.conjuncts, begin) for records in _lists(iter(runs[0]), CHUNK))
 
 
 def _merge(runs: list[Run], limit: int | None, *, force: bool = False) -> None:

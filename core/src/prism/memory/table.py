@@ -11,6 +11,7 @@ from prism.filters.compiled import compile_filter
 from prism.memory.expiry import Expiries
 from prism.memory.indexes import Indexes
 from prism.memory.ordered import OrderedKeys
+from prism.memory.postings import Candidates
 from prism.memory.record import GONE, NEVER, Record
 from prism.memory.store import forward_only
 from prism.model.errors import InvalidArgument, InvalidMetadata, PrismError, Violation
@@ -55,6 +56,8 @@ class Table:
         self._order = OrderedKeys()
         self.expiries = Expiries(self._records)
         self._revision = 0
+        self.changes = 0
+        """Writes and removals so far: while it stays the same, what matched still does."""
 
     def __len__(self) -> int:
         """How many records there are, the expired included that nobody has popped."""
@@ -161,25 +164,28 @@ class Table:
         iterates may let others run in between. `step` is how many records to look at for the first list.
         """
         rows = compile_filter(And(tuple(conjuncts))).rows if conjuncts else None
-        for candidates in self._candidates(conjuncts, after, step):
+        chosen = self._worth_it(conjuncts)
+        lists = self._walk(after, step) if chosen is None else _chunks(chosen.rows(), after)
+        decided = chosen is not None and chosen.exact and len(conjuncts) == 1
+        begin = self.changes
+        for candidates in lists:
             found = self._only_live(candidates)
-            yield found if rows is None else rows(found)
+            yield found if rows is None or (decided and self.changes == begin) else rows(found)
 
-    def still_matching(self, records: list[Record], conjuncts: Sequence[Node]) -> list[Record]:
-        """Those of the records, found earlier, that are live and match now."""
-        now = self.now()
-        found = [record for record in records if record.dies_at > now]
-        return compile_filter(And(tuple(conjuncts))).rows(found) if conjuncts else found
+    def still_matching(self, records: list[Record], conjuncts: Sequence[Node], since: int) -> list[Record]:
+        """Those of the records that are live and match now; they did when there had been `since` changes."""
+        found = self._only_live(records)
+        if not conjuncts or self.changes == since:
+            return found
+        return compile_filter(And(tuple(conjuncts))).rows(found)
 
-    def _candidates(self, conjuncts: Sequence[Node], after: str | None, step: int) -> Iterator[list[Record]]:
+    def _worth_it(self, conjuncts: Sequence[Node]) -> Candidates | None:
+        """What an index gives, None where walking the table is cheaper."""
         chosen = self.indexes.candidates(conjuncts) if conjuncts else None
         # Sorting what an index gives costs several times what walking the table in order does.
         if chosen is None or (chosen.size if chosen.in_order else 4 * chosen.size) > len(self._records):
-            return self._walk(after, step)
-        rows = chosen.rows()
-        if after is not None:
-            rows = [record for record in rows if record.identity > after]
-        return (rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK))
+            return None
+        return chosen
 
     def _walk(self, after: str | None, step: int) -> Iterator[list[Record]]:
         """All records in order. Each list seeks where the last one ended, so writes in between do no harm."""
@@ -196,6 +202,7 @@ class Table:
         return [record for record in records if record.dies_at > now]
 
     def _put(self, record: Record | None, written: Registration, document: Document, dies_at: Micros) -> None:
+        self.changes += 1
         if record is None:
             record = Record(written, document, dies_at)
             self._records[written.identity] = record
@@ -208,11 +215,18 @@ class Table:
         self.expiries.schedule(record)
 
     def _drop(self, record: Record) -> None:
+        self.changes += 1
         self.expiries.withdraw(record)
         self.indexes.remove(record)
         del self._records[record.identity]
         self._order.discard(record.identity)
         record.dies_at = GONE
+
+
+def _chunks(rows: list[Record], after: str | None) -> Iterator[list[Record]]:
+    if after is not None:
+        rows = [record for record in rows if record.identity > after]
+    return (rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK))
 
 
 def _refusal(write: Write, current: Record | None) -> Refused | None:

@@ -48,6 +48,17 @@ class Message:
     sender: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message given up, and whose queue it was in. `died_at` is by the backend's clock; `reason` is for people."""
+
+    queue: str
+    message: Message
+    attempts: int
+    died_at: Micros
+    reason: str
+
+
 def new_message_id() -> str:
     """A fresh message id that sorts by time: 48 bits of milliseconds and 80 random bits, 32 hex digits."""
     return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"

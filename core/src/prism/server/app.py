@@ -217,6 +217,7 @@ def _handlers(servicer: Servicer, attach: AttachEdge, calls: Calls) -> dict[str,
         "Explain": (pb.EnumerateRequest, servicer.explain),
         "Multicast": (pb.MulticastRequest, servicer.multicast),
         "GetMulticast": (pb.GetMulticastRequest, servicer.get_multicast),
+        "ReplayDeadLetters": (pb.ReplayDeadLettersRequest, servicer.replay_dead_letters),
         "Unregister": (pb.UnregisterRequest, servicer.unregister),
         "UnregisterMany": (pb.UnregisterManyRequest, servicer.unregister_many),
         "Heartbeat": (pb.HeartbeatRequest, servicer.heartbeat),
@@ -224,6 +225,7 @@ def _handlers(servicer: Servicer, attach: AttachEdge, calls: Calls) -> dict[str,
     }
     handlers = {name: calls.unary(name, request, behaviour) for name, (request, behaviour) in unary.items()}
     handlers["EnumeratePages"] = calls.pages("EnumeratePages", pb.EnumerateRequest, servicer.enumerate_pages)
+    handlers["ListDeadLetters"] = calls.pages("ListDeadLetters", pb.ListDeadLettersRequest, servicer.list_dead_letters)
     handlers["Attach"] = calls.stream("Attach", attach.serve)
     return handlers
 

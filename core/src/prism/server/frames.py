@@ -13,7 +13,7 @@ from prism.model.operations import Attachment
 from prism.model.time import Micros
 from prism.sessions.events import Delivery, Detached, Draining, Lost, MessageGap, Refused, SessionEvent
 from prism.v1 import attach_pb2 as pb
-from prism.wire.errors import code_of, cut
+from prism.wire.errors import code_of, cut, wire_violations
 
 NO_HANDLE = 2**32 - 1
 """The handle of an identity that wasn't attached."""
@@ -109,7 +109,7 @@ def _refused(event: Refused) -> pb.AttachRefused:
     error = event.error
     problems = [
         pb.FieldProblem(field=cut(violation.field, 256), description=cut(violation.description, 512))
-        for violation in error.violations[:20]
+        for violation in wire_violations(error)[:20]
     ]
     return pb.AttachRefused(
         identity=cut(event.identity, 512),

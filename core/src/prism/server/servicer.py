@@ -16,6 +16,7 @@ from prism.model.pages import RecordPage
 from prism.server import requests
 from prism.server.calls import Context
 from prism.v1 import registry_pb2 as pb
+from prism.wire.dead_letters import to_pages
 from prism.wire.errors import STATUS_BYTES, to_status
 from prism.wire.identities import PAGE_BYTES, fill_identity, page_bytes, row_bytes, slices, to_page
 from prism.wire.multicast import to_response
@@ -23,6 +24,9 @@ from prism.wire.times import fill_timestamp, ttl_from_wire
 
 ANSWER_BYTES = 4 * 1024 * 1024 - 64 * 1024
 """The largest answer to Get: what a gRPC client accepts unless told otherwise, less some room."""
+
+DEAD_LETTERS = 100
+"""Dead letters listed unless the request has a limit."""
 
 _ERRORS_BYTES = 2 * 1024 * 1024
 _LEAST_STATUS = 256
@@ -134,6 +138,17 @@ class Servicer:
             raise InvalidArgument.at("message_id", "is empty; give the one from MulticastResponse")
         result = await self._coordinator.get_multicast(request.namespace, request.message_id)
         return to_response(result, offset=request.offset, columnar=request.columnar)
+
+    async def list_dead_letters(self, request: pb.ListDeadLettersRequest, context: Context) -> None:
+        """What was given up, in pages that are bounded in bytes."""
+        limit = request.limit or DEAD_LETTERS
+        for page in to_pages(await self._coordinator.dead_letters(request.namespace, request.identity, limit)):
+            await context.write(page.SerializeToString())
+
+    async def replay_dead_letters(self, request: pb.ReplayDeadLettersRequest) -> pb.ReplayDeadLettersResponse:
+        """Puts dead letters back into their queue."""
+        replayed = await self._coordinator.replay(request.namespace, request.identity, request.message_ids)
+        return pb.ReplayDeadLettersResponse(replayed=replayed)
 
     async def unregister(self, request: pb.UnregisterRequest) -> pb.UnregisterResponse:
         """Removes one identity."""

@@ -200,14 +200,11 @@ class Hosting:
 
     # Time
 
-    async def stay_awake(self) -> None:
-        """Notices when this process itself was held up: stopped, starved of the processor, or busy for long."""
-        while True:
-            await asyncio.sleep(TICK)
-            self._forgive_stall()
+    def forgive_stall(self) -> None:
+        """Asked once a TICK: asked late, this process was held up (stopped, starved of the processor, busy for long).
 
-    def _forgive_stall(self) -> None:
-        """What clients said while we were held up waits in the sockets: that silence was ours, not theirs."""
+        What clients said meanwhile waits in the sockets: that silence was ours, not theirs.
+        """
         now = asyncio.get_running_loop().time()
         late, self._awake = now - self._awake - 2 * TICK, now
         if late > 0:
@@ -249,7 +246,7 @@ class Hosting:
         for tick in range(self._last_tick + 1, current + 1):
             due.extend(self._due.pop(tick, ()))
         self._last_tick = current
-        self._forgive_stall()
+        self.forgive_stall()
         now = asyncio.get_running_loop().time()
         living: list[Binding] = []
         for binding in due:

@@ -14,7 +14,7 @@ from prism.coordinator.receipts import FrameReceipt
 from prism.model.errors import QuotaExceeded, Unavailable
 from prism.model.message import Message
 from prism.model.time import SECOND, Micros
-from prism.sessions.hosting import Hosting
+from prism.sessions.hosting import TICK, Hosting
 from prism.sessions.session import Session
 
 logger = logging.getLogger(__name__)
@@ -67,9 +67,10 @@ class Hub:
         ns = await self._coordinator.namespace(namespace)
         hosting = self._hostings.get(ns.name)
         if hosting is None:
+            if not self._hostings:
+                self._coordinator.background.start("stalls", self._stay_awake)
             hosting = self._hostings[ns.name] = Hosting(self._coordinator, ns)
             self._coordinator.background.start(f"hosting of {ns.name}", hosting.tick)
-            self._coordinator.background.start(f"stalls of {ns.name}", hosting.stay_awake)
             if hosting.pump is not None:
                 self._coordinator.background.start(f"queues of {ns.name}", hosting.pump.fetch)
                 self._coordinator.background.start(f"acks of {ns.name}", hosting.pump.settle)
@@ -97,6 +98,13 @@ class Hub:
         for hosting in hostings:
             for session in list(hosting.sessions):
                 session.close()
+
+    async def _stay_awake(self) -> None:
+        """Lets no namespace take a stall of this process for the silence of its clients."""
+        while True:
+            await asyncio.sleep(TICK)
+            for hosting in self._hostings.values():
+                hosting.forgive_stall()
 
     # What the coordinator asks of its host
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from prism.coordinator.frames import chunks
 from prism.plugins.spec import SlotKind
 from prism.sessions.binding import Binding
-from prism.slots.durability import DurabilityBackend, Lease, Settled
+from prism.slots.durability import DurabilityBackend, Lease
 
 if TYPE_CHECKING:
     from prism.coordinator.coordinator import Coordinator
@@ -40,7 +40,10 @@ class Pump:
         self._bindings: dict[str, Binding] = {}
         self._ready: dict[str, None] = {}
         self._fetch_wanted = asyncio.Event()
+        self._untold: deque[Lease] = deque()
+        """Acked, and the senders don't know yet."""
         self._acks: deque[Lease] = deque()
+        """Acked, told, and not settled yet."""
         self._nacks: defaultdict[Micros, list[Lease]] = defaultdict(list)
         self._releases: list[Lease] = []
         self._settle_wanted = asyncio.Event()
@@ -68,7 +71,7 @@ class Pump:
 
     def ack(self, binding: Binding, lease: Lease) -> None:
         """The identity has done with a message."""
-        self._acks.append(lease)
+        self._untold.append(lease)
         self._make_room(binding)
         self._settle_wanted.set()
 
@@ -105,13 +108,23 @@ class Pump:
             await self._settle_acks()
             while self._nacks:
                 delay, leases = self._nacks.popitem()
-                with self._guard("nack messages"):
-                    await self._durability.nack(leases, delay)
+                try:
+                    with self._guard("nack messages"):
+                        await self._durability.nack(leases, delay)
+                except BaseException:
+                    self._nacks[delay] += leases
+                    self._settle_wanted.set()
+                    raise
                 self.wake({lease.queue for lease in leases} & self._bindings.keys())
             if self._releases:
                 leases, self._releases = self._releases, []
-                with self._guard("release messages"):
-                    await self._durability.release(leases)
+                try:
+                    with self._guard("release messages"):
+                        await self._durability.release(leases)
+                except BaseException:
+                    self._releases += leases
+                    self._settle_wanted.set()
+                    raise
                 self.wake({lease.queue for lease in leases} & self._bindings.keys())
 
     async def extend(self, leases: Sequence[Lease]) -> None:
@@ -182,17 +195,20 @@ class Pump:
             self.wake((binding.identity,))
 
     async def _settle_acks(self) -> None:
-        while self._acks:
+        """Tells the senders first: the other way round, a proxy that is killed in between leaves them with PENDING for
+        ever. What is told and not settled comes again, and is told again as such."""
+        while self._untold or self._acks:
+            fresh = [self._untold.popleft() for _ in range(min(len(self._untold), LEASES_PER_CALL))]
+            self._acks.extend(fresh)
+            await self._coordinator.report_acks(self._ns, fresh)
             batch = [self._acks.popleft() for _ in range(min(len(self._acks), LEASES_PER_CALL))]
             try:
                 with self._guard("ack messages"):
-                    outcomes = await self._durability.ack(batch)
+                    await self._durability.ack(batch)
             except BaseException:
                 self._acks.extendleft(reversed(batch))
                 self._settle_wanted.set()
                 raise
-            settled = [lease for lease, outcome in zip(batch, outcomes, strict=True) if isinstance(outcome, Settled)]
-            await self._coordinator.report_acks(self._ns, settled)
 
     def _guard(self, action: str) -> AbstractContextManager[None]:
         return self._ns.guard(SlotKind.DURABILITY)(action)

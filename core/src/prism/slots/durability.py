@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from prism.model.message import DeadLetter as DeadLetter  # noqa: PLC0414 - plugins take it from here
 from prism.model.message import Message
 from prism.model.time import Micros
 from prism.slots.context import Backend, Failure
@@ -51,17 +52,6 @@ class Settled:
 @dataclass(frozen=True, slots=True)
 class LeaseLost:
     """The lease had ended before; somebody else may have the message. Nothing was changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A message given up. `reason` is for people."""
-
-    queue: str
-    message: Message
-    attempts: int
-    died_at: Micros
-    reason: str
 
 
 EnqueueOutcome: TypeAlias = Enqueued | NoQueue | Failure

@@ -12,6 +12,7 @@ from prism.sync.inbox import Inbox
 if TYPE_CHECKING:
     from prism.client.arguments import AttachWhat, Beats
     from prism.client.batching import Items
+    from prism.client.dead_letter import DeadLetter
     from prism.client.identity import Identity, IdentityPage, Registered
     from prism.client.inbox import Inbox as AsyncInbox
     from prism.client.notices import OnEvent
@@ -135,6 +136,14 @@ class Registry:
     def get_multicast(self, message_id: str) -> MulticastResult:
         """What has become of a multicast by now."""
         return self._run(self._registry.get_multicast(message_id))
+
+    def dead_letters(self, identity: str, limit: int = 100) -> list[DeadLetter]:
+        """The messages of an identity that were given up."""
+        return self._run(self._registry.dead_letters(identity, limit))
+
+    def replay(self, identity: str, message_ids: Iterable[str]) -> int:
+        """Puts dead letters back into the identity's queue; how many."""
+        return self._run(self._registry.replay(identity, message_ids))
 
     def unregister(self, identity: str, registration_id: str | None = None) -> bool:
         """Removes an identity; whether it was registered."""

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from prism.v1 import attach_pb2 as prism_dot_v1_dot_attach__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15prism/v1/frames.proto\x12\x08prism.v1\x1a\x15prism/v1/attach.proto\"\xef\x01\n\nProxyFrame\x12\x0e\n\x06sender\x18\x01 \x01(\t\x12)\n\x07\x64\x65liver\x18\x02 \x01(\x0b\x32\x16.prism.v1.DeliverFrameH\x00\x12%\n\x05nudge\x18\x03 \x01(\x0b\x32\x14.prism.v1.NudgeFrameH\x00\x12)\n\x07receipt\x18\x04 \x01(\x0b\x32\x16.prism.v1.ReceiptFrameH\x00\x12%\n\x05\x65vict\x18\x05 \x01(\x0b\x32\x14.prism.v1.EvictFrameH\x00\x12%\n\x05\x61\x63ked\x18\x06 \x01(\x0b\x32\x14.prism.v1.AckedFrameH\x00\x42\x06\n\x04kind\"K\n\x0c\x46rameTargets\x12\r\n\x05\x63ount\x18\x01 \x01(\r\x12\x12\n\nidentities\x18\x02 \x01(\t\x12\x18\n\x10registration_ids\x18\x03 \x01(\t\"\x85\x01\n\x0c\x44\x65liverFrame\x12+\n\x07message\x18\x01 \x01(\x0b\x32\x1a.prism.v1.DeliveredMessage\x12\'\n\x07targets\x18\x02 \x01(\x0b\x32\x16.prism.v1.FrameTargets\x12\x0e\n\x06number\x18\x03 \x01(\r\x12\x0f\n\x07wait_ms\x18\x04 \x01(\x03\" \n\nNudgeFrame\x12\x12\n\nidentities\x18\x01 \x03(\t\"4\n\nAckedFrame\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x12\n\nidentities\x18\x02 \x03(\t\"k\n\x0cReceiptFrame\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\r\x12\x10\n\x08statuses\x18\x03 \x01(\x0c\x12\x14\n\x0creason_index\x18\x04 \x03(\r\x12\x0f\n\x07reasons\x18\x05 \x03(\t\"E\n\nEvictFrame\x12\'\n\x07targets\x18\x01 \x01(\x0b\x32\x16.prism.v1.FrameTargets\x12\x0e\n\x06reason\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15prism/v1/frames.proto\x12\x08prism.v1\x1a\x15prism/v1/attach.proto\"\xef\x01\n\nProxyFrame\x12\x0e\n\x06sender\x18\x01 \x01(\t\x12)\n\x07\x64\x65liver\x18\x02 \x01(\x0b\x32\x16.prism.v1.DeliverFrameH\x00\x12%\n\x05nudge\x18\x03 \x01(\x0b\x32\x14.prism.v1.NudgeFrameH\x00\x12)\n\x07receipt\x18\x04 \x01(\x0b\x32\x16.prism.v1.ReceiptFrameH\x00\x12%\n\x05\x65vict\x18\x05 \x01(\x0b\x32\x14.prism.v1.EvictFrameH\x00\x12%\n\x05\x61\x63ked\x18\x06 \x01(\x0b\x32\x14.prism.v1.AckedFrameH\x00\x42\x06\n\x04kind\"K\n\x0c\x46rameTargets\x12\r\n\x05\x63ount\x18\x01 \x01(\r\x12\x12\n\nidentities\x18\x02 \x01(\t\x12\x18\n\x10registration_ids\x18\x03 \x01(\t\"\x85\x01\n\x0c\x44\x65liverFrame\x12+\n\x07message\x18\x01 \x01(\x0b\x32\x1a.prism.v1.DeliveredMessage\x12\'\n\x07targets\x18\x02 \x01(\x0b\x32\x16.prism.v1.FrameTargets\x12\x0e\n\x06number\x18\x03 \x01(\r\x12\x0f\n\x07wait_ms\x18\x04 \x01(\x03\" \n\nNudgeFrame\x12\x12\n\nidentities\x18\x01 \x03(\t\"C\n\nAckedFrame\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x12\n\nidentities\x18\x02 \x03(\t\x12\r\n\x05\x61gain\x18\x03 \x01(\x08\"k\n\x0cReceiptFrame\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\r\x12\x10\n\x08statuses\x18\x03 \x01(\x0c\x12\x14\n\x0creason_index\x18\x04 \x03(\r\x12\x0f\n\x07reasons\x18\x05 \x03(\t\"E\n\nEvictFrame\x12\'\n\x07targets\x18\x01 \x01(\x0b\x32\x16.prism.v1.FrameTargets\x12\x0e\n\x06reason\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,9 +41,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NUDGEFRAME']._serialized_start=513
   _globals['_NUDGEFRAME']._serialized_end=545
   _globals['_ACKEDFRAME']._serialized_start=547
-  _globals['_ACKEDFRAME']._serialized_end=599
-  _globals['_RECEIPTFRAME']._serialized_start=601
-  _globals['_RECEIPTFRAME']._serialized_end=708
-  _globals['_EVICTFRAME']._serialized_start=710
-  _globals['_EVICTFRAME']._serialized_end=779
+  _globals['_ACKEDFRAME']._serialized_end=614
+  _globals['_RECEIPTFRAME']._serialized_start=616
+  _globals['_RECEIPTFRAME']._serialized_end=723
+  _globals['_EVICTFRAME']._serialized_start=725
+  _globals['_EVICTFRAME']._serialized_end=794
 # @@protoc_insertion_point(module_scope)

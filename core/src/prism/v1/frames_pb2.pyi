@@ -52,12 +52,14 @@ class NudgeFrame(_message.Message):
     def __init__(self, identities: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class AckedFrame(_message.Message):
-    __slots__ = ("message_id", "identities")
+    __slots__ = ("message_id", "identities", "again")
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     IDENTITIES_FIELD_NUMBER: _ClassVar[int]
+    AGAIN_FIELD_NUMBER: _ClassVar[int]
     message_id: str
     identities: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, message_id: _Optional[str] = ..., identities: _Optional[_Iterable[str]] = ...) -> None: ...
+    again: bool
+    def __init__(self, message_id: _Optional[str] = ..., identities: _Optional[_Iterable[str]] = ..., again: _Optional[bool] = ...) -> None: ...
 
 class ReceiptFrame(_message.Message):
     __slots__ = ("message_id", "number", "statuses", "reason_index", "reasons")

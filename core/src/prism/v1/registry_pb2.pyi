@@ -324,6 +324,50 @@ class GetMulticastRequest(_message.Message):
     columnar: bool
     def __init__(self, message_id: _Optional[str] = ..., offset: _Optional[int] = ..., namespace: _Optional[str] = ..., columnar: _Optional[bool] = ...) -> None: ...
 
+class ListDeadLettersRequest(_message.Message):
+    __slots__ = ("identity", "limit", "namespace")
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    identity: str
+    limit: int
+    namespace: str
+    def __init__(self, identity: _Optional[str] = ..., limit: _Optional[int] = ..., namespace: _Optional[str] = ...) -> None: ...
+
+class DeadLetterPage(_message.Message):
+    __slots__ = ("dead_letters",)
+    DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
+    dead_letters: _containers.RepeatedCompositeFieldContainer[DeadLetter]
+    def __init__(self, dead_letters: _Optional[_Iterable[_Union[DeadLetter, _Mapping]]] = ...) -> None: ...
+
+class DeadLetter(_message.Message):
+    __slots__ = ("message", "attempts", "died_at_us", "reason")
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    DIED_AT_US_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    message: _attach_pb2.DeliveredMessage
+    attempts: int
+    died_at_us: int
+    reason: str
+    def __init__(self, message: _Optional[_Union[_attach_pb2.DeliveredMessage, _Mapping]] = ..., attempts: _Optional[int] = ..., died_at_us: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ReplayDeadLettersRequest(_message.Message):
+    __slots__ = ("identity", "message_ids", "namespace")
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_IDS_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    identity: str
+    message_ids: _containers.RepeatedScalarFieldContainer[str]
+    namespace: str
+    def __init__(self, identity: _Optional[str] = ..., message_ids: _Optional[_Iterable[str]] = ..., namespace: _Optional[str] = ...) -> None: ...
+
+class ReplayDeadLettersResponse(_message.Message):
+    __slots__ = ("replayed",)
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    replayed: int
+    def __init__(self, replayed: _Optional[int] = ...) -> None: ...
+
 class UnregisterRequest(_message.Message):
     __slots__ = ("identity", "namespace", "registration_id")
     IDENTITY_FIELD_NUMBER: _ClassVar[int]

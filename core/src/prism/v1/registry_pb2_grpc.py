@@ -81,6 +81,16 @@ class MulticastRegistryServiceStub:
                 request_serializer=prism_dot_v1_dot_registry__pb2.GetMulticastRequest.SerializeToString,
                 response_deserializer=prism_dot_v1_dot_registry__pb2.MulticastResponse.FromString,
                 _registered_method=True)
+        self.ListDeadLetters = channel.unary_stream(
+                '/prism.v1.MulticastRegistryService/ListDeadLetters',
+                request_serializer=prism_dot_v1_dot_registry__pb2.ListDeadLettersRequest.SerializeToString,
+                response_deserializer=prism_dot_v1_dot_registry__pb2.DeadLetterPage.FromString,
+                _registered_method=True)
+        self.ReplayDeadLetters = channel.unary_unary(
+                '/prism.v1.MulticastRegistryService/ReplayDeadLetters',
+                request_serializer=prism_dot_v1_dot_registry__pb2.ReplayDeadLettersRequest.SerializeToString,
+                response_deserializer=prism_dot_v1_dot_registry__pb2.ReplayDeadLettersResponse.FromString,
+                _registered_method=True)
         self.Unregister = channel.unary_unary(
                 '/prism.v1.MulticastRegistryService/Unregister',
                 request_serializer=prism_dot_v1_dot_registry__pb2.UnregisterRequest.SerializeToString,
@@ -169,7 +179,23 @@ class MulticastRegistryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetMulticast(self, request, context):
-        """What has become of a multicast by now. Kept for ten minutes by the proxy that sent it, and only there.
+        """What has become of a multicast by now. Known to the proxy that sent it alone, which keeps the last 1,000 multicasts
+        and at most 2,000,000 of their targets. NOT_FOUND otherwise.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeadLetters(self, request, context):
+        """The messages of an identity's queue that were given up after too many attempts, the oldest first, in pages of
+        bounded size. NOT_FOUND where it isn't registered: its queue goes with it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayDeadLetters(self, request, context):
+        """Puts dead letters back at the end of their queue as new messages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -257,6 +283,16 @@ def add_MulticastRegistryServiceServicer_to_server(servicer, server):
                     servicer.GetMulticast,
                     request_deserializer=prism_dot_v1_dot_registry__pb2.GetMulticastRequest.FromString,
                     response_serializer=prism_dot_v1_dot_registry__pb2.MulticastResponse.SerializeToString,
+            ),
+            'ListDeadLetters': grpc.unary_stream_rpc_method_handler(
+                    servicer.ListDeadLetters,
+                    request_deserializer=prism_dot_v1_dot_registry__pb2.ListDeadLettersRequest.FromString,
+                    response_serializer=prism_dot_v1_dot_registry__pb2.DeadLetterPage.SerializeToString,
+            ),
+            'ReplayDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayDeadLetters,
+                    request_deserializer=prism_dot_v1_dot_registry__pb2.ReplayDeadLettersRequest.FromString,
+                    response_serializer=prism_dot_v1_dot_registry__pb2.ReplayDeadLettersResponse.SerializeToString,
             ),
             'Unregister': grpc.unary_unary_rpc_method_handler(
                     servicer.Unregister,
@@ -528,6 +564,60 @@ class MulticastRegistryService:
             '/prism.v1.MulticastRegistryService/GetMulticast',
             prism_dot_v1_dot_registry__pb2.GetMulticastRequest.SerializeToString,
             prism_dot_v1_dot_registry__pb2.MulticastResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/prism.v1.MulticastRegistryService/ListDeadLetters',
+            prism_dot_v1_dot_registry__pb2.ListDeadLettersRequest.SerializeToString,
+            prism_dot_v1_dot_registry__pb2.DeadLetterPage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/prism.v1.MulticastRegistryService/ReplayDeadLetters',
+            prism_dot_v1_dot_registry__pb2.ReplayDeadLettersRequest.SerializeToString,
+            prism_dot_v1_dot_registry__pb2.ReplayDeadLettersResponse.FromString,
             options,
             channel_credentials,
             insecure,

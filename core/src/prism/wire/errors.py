@@ -87,7 +87,7 @@ _UNLABELLED: dict[int, type[PrismError]] = {
 
 
 _WIRE_FIELDS = {"ttl": "ttl_seconds", "message_ttl": "message_ttl_seconds", "timeout": "timeout_ms"}
-"""Fields of a request that an argument of the operation is called otherwise than."""
+"""Arguments of an operation that have another name as fields of a request."""
 _ARGUMENTS = {field: argument for argument, field in _WIRE_FIELDS.items()}
 
 
@@ -117,8 +117,7 @@ def to_status(error: PrismError, limit: int = STATUS_BYTES) -> status_pb2.Status
         retry.retry_delay.seconds = RETRY_SECONDS
         _add(status, retry)
     if error.violations:
-        renamed = _renamed(type(error), error.violations, _WIRE_FIELDS)
-        _add(status, _bad_request(renamed, limit - status.ByteSize()))
+        _add(status, _bad_request(wire_violations(error), limit - status.ByteSize()))
     return status
 
 
@@ -130,26 +129,37 @@ def from_status(status: status_pb2.Status) -> PrismError:
         for message in (info, bad):
             if detail.Is(message.DESCRIPTOR):
                 detail.Unpack(message)
-    violations = tuple(Violation(v.field, v.description) for v in bad.field_violations)
+    violations = [Violation(v.field, v.description) for v in bad.field_violations]
     kind = BY_REASON.get(info.reason) if info.domain == DOMAIN else None
     if kind is None:
         kind = _UNLABELLED.get(status.code, errors.InternalError)
-    return kind(status.message, violations=_renamed(kind, violations, _ARGUMENTS), details=dict(info.metadata))
+    return kind(status.message, violations=violations, details=dict(info.metadata))
 
 
 def from_parts(code: int, message: str, reason: str, violations: tuple[Violation, ...] = ()) -> PrismError:
     """The error of an AttachRefused frame."""
     kind = BY_REASON.get(reason) or _UNLABELLED.get(code, errors.InternalError)
-    return kind(message, violations=_renamed(kind, violations, _ARGUMENTS))
+    return kind(message, violations=violations)
 
 
-def _renamed(
-    kind: type[PrismError], violations: tuple[Violation, ...], names: Mapping[str, str]
-) -> tuple[Violation, ...]:
-    """The violations with the fields' names on this side. A filter's or a document's places have no other name."""
-    if kind is not errors.InvalidArgument:
-        return violations
-    return tuple(Violation(names.get(each.field, each.field), each.description) for each in violations)
+def wire_violations(error: PrismError) -> tuple[Violation, ...]:
+    """What is wrong with which field of the request."""
+    return _renamed(error, _WIRE_FIELDS)
+
+
+def in_arguments(error: PrismError) -> PrismError:
+    """The error of a request, with its fields called as the client's arguments are."""
+    violations = _renamed(error, _ARGUMENTS)
+    if violations == error.violations:
+        return error
+    return type(error)(error.message, violations=violations, details=error.details)
+
+
+def _renamed(error: PrismError, names: Mapping[str, str]) -> tuple[Violation, ...]:
+    """The violations, fields renamed; the places of a filter or a document have one name only."""
+    if type(error) is not errors.InvalidArgument:
+        return error.violations
+    return tuple(Violation(names.get(each.field, each.field), each.description) for each in error.violations)
 
 
 def cut(text: str, limit: int) -> str:

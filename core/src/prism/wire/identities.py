@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from array import array
+import struct
 from collections.abc import Iterator, Sequence
 
 from prism.model.identity import Registration
@@ -67,10 +66,7 @@ def page_bytes(records: RecordPage, next_cursor: str | None = None, *, include_m
 
 
 def _numbers(tag: bytes, values: Sequence[int]) -> bytes:
-    column = array("q", values)
-    if sys.byteorder == "big":
-        column.byteswap()
-    return _packed(tag, column.tobytes())
+    return _packed(tag, struct.pack(f"<{len(values)}q", *values))
 
 
 def _packed(tag: bytes, content: bytes) -> bytes:

@@ -46,6 +46,10 @@ class Buffer:
         self._events.append(Interrupted(reason))
         self._wake()
 
+    def is_closed(self) -> bool:
+        """Whether the reading has ended."""
+        return self._closed
+
     def close(self) -> None:
         """Ends the reading; what nobody has read is dropped."""
         self._closed = True

@@ -15,7 +15,7 @@ from prism_kafka.config import KafkaConfig
 
 BATCH_BYTES = 512 * 1024
 """Bytes of records that go to one partition together, at most (a single larger record goes alone)."""
-RETRY_BACKOFF_MS = 50
+RETRY_BACKOFF_MS = 100
 
 
 def make_client(config: KafkaConfig) -> AIOKafkaClient:

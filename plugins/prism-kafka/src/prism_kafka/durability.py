@@ -33,7 +33,7 @@ from prism.slots.durability import (
 from prism_kafka.errors import PASSING, failure
 from prism_kafka.fetching import END, offsets
 from prism_kafka.journal import Journal
-from prism_kafka.machine.commands import Kind, described
+from prism_kafka.machine.commands import LONGEST, Kind, described
 from prism_kafka.machine.contents import Dead, Handed
 from prism_kafka.naming import by_partition, partition_of
 
@@ -71,6 +71,7 @@ class KafkaDurability(Journal, DurabilityBackend):
             ttl = self._context.queues.message_ttl
         elif ttl <= 0:
             raise InvalidArgument.at("ttl", f"{ttl} microseconds is not more than 0; leave it out for the policy's")
+        ttl = None if ttl is None else min(ttl, LONGEST)
         fields = described(message)
 
         async def call(partition: int, names: list[str]) -> list[bool]:
@@ -85,7 +86,8 @@ class KafkaDurability(Journal, DurabilityBackend):
         Writes nothing where nothing is there: what this proxy has applied says so, once it has caught up with what
         was in the log when it was asked.
         """
-        _positive("visibility", visibility)
+        visibility = _positive("visibility", visibility)
+        limit = max(0, limit)
         parts = by_partition(queues, self._count)
         promising = self._promising(parts)
         unsure = [part for part, names in parts.items() if len(promising.get(part, ())) < len(names)]
@@ -116,7 +118,7 @@ class KafkaDurability(Journal, DurabilityBackend):
         """Gives messages back, visible again after `delay`. The attempt counts."""
         if delay < 0:
             raise InvalidArgument.at("delay", f"{delay} microseconds is less than 0; give 0 or a positive time")
-        return await self._settle(Kind.NACK, leases, delay)
+        return await self._settle(Kind.NACK, leases, min(delay, LONGEST))
 
     async def release(self, leases: Sequence[Lease]) -> list[SettleOutcome]:
         """Gives messages back at once that nobody saw. The attempt doesn't count."""
@@ -141,7 +143,7 @@ class KafkaDurability(Journal, DurabilityBackend):
     async def dead_letters(self, queue: str, limit: int) -> list[DeadLetter]:
         """The oldest dead letters of a queue. Those that are older than `retention` are gone."""
         partition = partition_of(queue, self._count)
-        found: list[Dead] = await self._call(partition, Kind.DEAD_LETTERS, [queue, limit])
+        found: list[Dead] = await self._call(partition, Kind.DEAD_LETTERS, [queue, max(0, limit)])
         messages = await self._payloads.find(partition, (dead.at for dead in found))
         return [
             DeadLetter(queue, messages[dead.at], dead.attempts, dead.died_at, self._reason(dead))
@@ -272,4 +274,4 @@ async def _together(work: Iterable[Awaitable[Any]]) -> None:
 def _positive(field: str, duration: Micros) -> Micros:
     if duration <= 0:
         raise InvalidArgument.at(field, f"{duration} microseconds is not more than 0; give a positive time")
-    return duration
+    return min(duration, LONGEST)

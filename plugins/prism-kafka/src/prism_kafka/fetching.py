@@ -19,7 +19,9 @@ from aiokafka.errors import (
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.record.memory_records import MemoryRecords
+from prism.slots.context import Code
 
+from prism_kafka.errors import NotConnected, classify
 from prism_kafka.link import Link, has_leaders, patiently
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,8 @@ PIECE_BYTES: Final = 1024 * 1024
 """Bytes of one partition in one answer, if its next batch isn't larger."""
 _ANSWER_BYTES: Final = 16 * 1024 * 1024
 _PAUSE_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 0.8
+"""Between two requests to brokers that don't answer."""
 
 Record: TypeAlias = Any
 """aiokafka's: `offset`, `timestamp` (milliseconds), `key`, `value`, `headers`."""
@@ -103,6 +107,7 @@ class Tail:
         self._wait_ms = round(wait * 1000)
         self._positions: dict[TopicPartition, int] = {}
         self._changed = asyncio.Event()
+        self._pause = _PAUSE_S
 
     async def open(self, topics: Sequence[str]) -> None:
         """Connects. Raises aiokafka's errors."""
@@ -170,9 +175,11 @@ class Tail:
             )
         except KafkaError as error:
             logger.debug("a request to broker %s failed: %r", node, error)
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(self._pause)
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
             await self._client.force_metadata_update()
             return
+        self._pause = _PAUSE_S
         for topic, answers in answer.topics:
             for number, code, end, *rest in answers:
                 partition = TopicPartition(topic, number)
@@ -195,7 +202,12 @@ class Tail:
 
     async def _stumble(self, partition: TopicPartition, kind: type[KafkaError]) -> None:
         if kind is OffsetOutOfRangeError:
-            self._positions[partition] = await self._lost(partition)
+            try:
+                self._positions[partition] = await self._lost(partition)
+            except (KafkaError, NotConnected) as error:
+                if classify(error) not in {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED}:
+                    raise
+                logger.debug("%s: %r", partition, error)  # the next request meets it again
             return
         logger.debug("%s: %s", partition, kind.__name__)
         await asyncio.sleep(_PAUSE_S)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from aiokafka import TopicPartition
+from prism.model.errors import PrismError
 from prism.slots.context import SlotContext
 from prism.slots.optional import Measured
 
@@ -103,9 +104,11 @@ class Journal(KafkaSlot, Measured):
         }
 
     async def _ensure_topics(self) -> dict[str, int]:
-        config = self._config
-        found = await topics.ensure(self._link, [topics.log(self._log, config.partitions, config)])
-        return found | await topics.ensure(self._link, [topics.log(self._snapshots, found[self._log], config)])
+        found = await topics.ensure(self._link, self._plans(self._config.partitions)[:1])
+        return await topics.ensure(self._link, self._plans(found[self._log]))
+
+    def _plans(self, partitions: int | None) -> list[topics.Plan]:
+        return [topics.log(name, partitions, self._config) for name in (self._log, self._snapshots)]
 
     async def _call(
         self,
@@ -172,8 +175,8 @@ class Journal(KafkaSlot, Measured):
         async def run() -> None:
             try:
                 await work
-            except PASSING as error:
-                logger.info("failed to %s: %r", what, error)
+            except (*PASSING, PrismError) as error:
+                logger.warning("failed to %s: %r", what, error)
 
         errand = asyncio.create_task(run())
         self._errands.add(errand)
@@ -199,9 +202,17 @@ class Journal(KafkaSlot, Measured):
         self._consider_snapshot(replica, end - after)
 
     async def _lose(self, partition: TopicPartition) -> int:
-        """The records we wait for are gone: a newer snapshot stands for them."""
+        """The records we wait for are gone: a newer snapshot stands for them, or somebody deleted the topic.
+
+        A broker may have made it anew by itself, with settings that lose messages; then the slot stops.
+        """
+        await topics.ensure(self._link, self._plans(self._count))
         replica = self._replicas[partition.partition]
+        applied = replica.state.next_offset
         await self._restore(replica)
+        logger.warning(
+            "%s/%d: its records at %d are gone; going on from %d", *partition, applied, replica.state.next_offset
+        )
         replica.advanced(replica.state.next_offset, replica.state.next_offset)
         at: int = replica.state.next_offset
         return at
@@ -232,7 +243,7 @@ class Journal(KafkaSlot, Measured):
     async def _begin_snapshot(self, replica: Replica, offset: int) -> None:
         """Writes the state down as of the claim. Nothing is applied meanwhile, and other tasks have their turns."""
         parts = []
-        for part in pieces(replica.state, SNAPSHOT_PIECE):
+        for part in pieces(replica.state, min(SNAPSHOT_PIECE, self._config.max_message_bytes // 2)):
             parts.append(part)
             await asyncio.sleep(0)
         keep = min(oldest_payload(replica.state), offset)

@@ -50,15 +50,17 @@ class KafkaSubscription(Subscription):
         self._slot = slot
         self._topics: set[Topic] = set()
         self.buffer = Buffer()
-        self._closed = False
 
     async def add(self, topics: Sequence[Topic]) -> None:
         """Listens to more topics. Raises InternalError on a closed subscription."""
-        if self._closed:
+        if self.buffer.is_closed():
             raise InternalError("the subscription is closed; call subscribe() for a new one")
         fresh = list(dict.fromkeys(topic for topic in topics if topic not in self._topics))
         await self._slot.listen(self, fresh)
-        self._topics.update(fresh)
+        if self.buffer.is_closed():  # meanwhile
+            self._slot.leave(self, fresh)
+        else:
+            self._topics.update(fresh)
 
     async def remove(self, topics: Sequence[Topic]) -> None:
         """Stops listening to some; what has come in already is still delivered."""
@@ -79,7 +81,6 @@ class KafkaSubscription(Subscription):
 
     async def close(self) -> None:
         """Stops listening to everything; what nobody has read is dropped. Idempotent."""
-        self._closed = True
         self._slot.leave(self, list(self._topics))
         self._slot.forget(self)
         self._topics.clear()
@@ -229,8 +230,7 @@ class KafkaMessaging(KafkaSlot, MessagingBackend):
                 count += 1
                 key = next(waiting, None)
             batch.close()
-            async with asyncio.timeout(seconds):
-                stored = await producer.send_batch(batch, partition.topic, partition=partition.partition)
+            stored = await producer.send_batch(batch, partition.topic, partition=partition.partition)
             await answered(stored, seconds, "a publication")
             yield count
 

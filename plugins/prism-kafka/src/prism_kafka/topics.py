@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,7 +19,7 @@ from prism.model.time import Micros
 
 from prism_kafka.config import PARTITIONS, KafkaConfig
 from prism_kafka.errors import NotConnected
-from prism_kafka.link import Link
+from prism_kafka.link import Link, patiently
 
 _TOPIC: Final = 2
 """The resource type of a topic, in requests about settings."""
@@ -71,8 +70,9 @@ async def ensure(link: Link, plans: Iterable[Plan]) -> dict[str, int]:
         NotConnected: the controller doesn't answer.
     """
     wanted = {plan.name: plan for plan in plans}
-    found = await _create(link, wanted)
-    await _check_settings(link, [wanted[name] for name in wanted if name in found], forbidden=found)
+    found = await patiently(link, lambda: _create(link, wanted))
+    there = [wanted[name] for name in wanted if name in found]
+    await patiently(link, lambda: _check_settings(link, there, forbidden=found))
     counts = await link.follow(list(wanted))
     for name, plan in wanted.items():
         if plan.partitions is not None and counts[name] != plan.partitions:
@@ -91,14 +91,9 @@ async def _create(link: Link, wanted: Mapping[str, Plan]) -> dict[str, bool]:
         settings = {**plan.settings, **{name: str(value) for name, value in plan.at_least.items()}}
         topics.append((plan.name, plan.partitions or PARTITIONS, replication, [], list(settings.items())))
     timeout = round(link.config.request_timeout * 1000)
-    async with asyncio.timeout(link.config.request_timeout):
-        while True:
-            if client.cluster.controller is None:
-                await client.force_metadata_update()
-            controller = client.cluster.controller
-            if controller is not None:
-                break
-            await asyncio.sleep(0.02)
+    controller = client.cluster.controller
+    if controller is None:
+        raise NotConnected("no Kafka controller is known")
     request = CreateTopicsRequest(topics, timeout, False)
     answer = await client.send(controller.nodeId, request)
     found: dict[str, bool] = {}
@@ -125,34 +120,22 @@ async def _check_settings(link: Link, plans: list[Plan], forbidden: Mapping[str,
 
 
 async def _described(link: Link, plans: list[Plan], forbidden: Mapping[str, bool]) -> dict[str, dict[str, str | None]]:
-    """The settings of topics. One that another proxy has just made may take a moment to be known to every broker."""
+    """The settings of topics. Raises what passes for one that was just made and isn't known to every broker yet."""
     names = sorted({name for plan in plans for name in (*plan.settings, *plan.at_least)})
-    deadline = asyncio.get_running_loop().time() + link.config.request_timeout
-    while True:
-        client = await link.client()
-        node = client.get_random_node()
-        if node is None:
-            raise NotConnected("no Kafka broker is known")
-        answer = await client.send(node, DescribeConfigsRequest([(_TOPIC, plan.name, names) for plan in plans]))
-        described: dict[str, dict[str, str | None]] = {}
-        unknown = ""
-        for code, message, _, name, entries in answer.resources:
-            kind = for_code(code)
-            if kind is UnknownTopicOrPartitionError:
-                if forbidden[name]:
-                    raise InvalidConfig(
-                        f"topic {name} is missing and we may not make it; make it, or allow CREATE on it"
-                    )
-                unknown = name
-            elif code:
-                raise kind(f"the settings of topic {name} can't be read: {message}")
-            else:
-                described[name] = {entry[0]: entry[1] for entry in entries}
-        if not unknown:
-            return described
-        if asyncio.get_running_loop().time() > deadline:
-            raise InvalidConfig(f"topic {unknown} is missing and is being deleted; make it, or allow CREATE on it")
-        await asyncio.sleep(0.05)
+    client = await link.client()
+    node = client.get_random_node()
+    if node is None:
+        raise NotConnected("no Kafka broker is known")
+    answer = await client.send(node, DescribeConfigsRequest([(_TOPIC, plan.name, names) for plan in plans]))
+    described: dict[str, dict[str, str | None]] = {}
+    for code, message, _, name, entries in answer.resources:
+        kind = for_code(code)
+        if kind is UnknownTopicOrPartitionError and forbidden[name]:
+            raise InvalidConfig(f"topic {name} is missing and we may not make it; make it, or allow CREATE on it")
+        if code:
+            raise kind(f"the settings of topic {name} can't be read: {message}")
+        described[name] = {entry[0]: entry[1] for entry in entries}
+    return described
 
 
 def _refuse(topic: str, setting: str, stands: str | None, value: str) -> None:

@@ -33,8 +33,8 @@ RELIABLE: Final = ABANDONED // SECOND / 2
 _PAUSE: Final = 1.0
 """Seconds in which what is released is gathered. What can't be swept is tried again after ever longer pauses."""
 _LONGEST_PAUSE: Final = 60.0
-_ROOM: Final = 1_024
-"""Bytes of `max_payload` that a part leaves free."""
+_ROOM: Final = 4_096
+"""Bytes of `max_payload` left free for headers, which have a queue's name in them (half of it where that is less)."""
 _PARTS_A_READ: Final = 16
 
 
@@ -63,7 +63,7 @@ class Bodies:
 
     def wanted(self, size: int, queues: int) -> bool:
         """Whether a message of `size` bytes in so many queues is to have its payload stored apart."""
-        return size + _ROOM > self._streams.link.max_payload or (queues > 1 and size >= APART_BYTES)
+        return size > self._part_size or (queues > 1 and size >= APART_BYTES)
 
     def parts(self, payload: bytes) -> int:
         """How many parts a payload has."""
@@ -169,4 +169,5 @@ class Bodies:
 
     @property
     def _part_size(self) -> int:
-        return max(1, self._streams.link.max_payload - _ROOM)
+        limit = self._streams.link.max_payload
+        return max(1, limit - min(_ROOM, limit // 2))

@@ -80,6 +80,10 @@ class Controls:
                 self._keep(queue, control)
         return found
 
+    def forget_all(self) -> None:
+        """Drops what is known."""
+        self.known.clear()
+
     def forget(self, queues: Iterable[str]) -> None:
         """Drops what is known of queues."""
         for queue in queues:

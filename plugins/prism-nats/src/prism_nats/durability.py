@@ -73,6 +73,7 @@ class NatsDurability(DurabilityBackend):
         """Connects, and makes the streams where they aren't there."""
         link = await shared.borrow(self._config)
         self._open_parts = _Parts(link, self._config, self._context)
+        link.on_lost.add(self._open_parts.streams.doubt)
         await self._open_parts.streams.open()
         await self._open_parts.clock.set()
         self._open_parts.bodies.open()
@@ -81,6 +82,7 @@ class NatsDurability(DurabilityBackend):
         """Lets the connection go."""
         parts, self._open_parts = self._open_parts, None
         if parts is not None:
+            parts.link.on_lost.discard(parts.streams.doubt)
             await parts.bodies.close()
             await shared.give_back(parts.link)
 
@@ -101,21 +103,25 @@ class NatsDurability(DurabilityBackend):
 
     async def create(self, queues: Sequence[str]) -> None:
         """Makes queues; those that exist are left as they are."""
-        await self._parts.removal.create(list(dict.fromkeys(queues)))
+        await (await self._ready()).removal.create(list(dict.fromkeys(queues)))
 
     async def mark(self) -> str:
-        """A point in this slot's life: a sequence of the stream."""
-        return str(await self._parts.removal.mark())
+        """A point in this slot's life: a sequence of the stream, and which stream."""
+        parts = await self._ready()
+        return f"{await parts.removal.mark()}.{parts.streams.life}"
 
     async def delete(self, queues: Sequence[str], before: str | None = None) -> None:
         """Removes queues with all they hold, or what they held before a mark."""
         names = list(dict.fromkeys(queues))
+        parts = await self._ready()
         if before is None:
-            await self._parts.removal.delete(names)
-        elif before.isdecimal():
-            await self._parts.removal.delete_before(names, int(before))
-        else:
+            await parts.removal.delete(names)
+            return
+        sequence, _, life = before.partition(".")
+        if not (sequence.isdecimal() and life.isdecimal()):
             raise InvalidArgument.at("before", f"{before!r} is not a mark of this slot; pass what mark() returned")
+        if life == parts.streams.life:  # else all that was before the mark is gone with its stream
+            await parts.removal.delete_before(names, int(sequence))
 
     async def enqueue(self, message: Message, queues: Sequence[str], ttl: Micros | None = None) -> list[EnqueueOutcome]:
         """Appends one message to many queues. Cancelled, it leaves some with it and others without."""
@@ -123,15 +129,16 @@ class NatsDurability(DurabilityBackend):
             ttl = self._context.queues.message_ttl
         elif ttl <= 0:
             raise InvalidArgument.at("ttl", f"{ttl} microseconds is not more than 0; leave it out for the policy's")
-        parts = self._parts
+        parts = await self._ready()
         call = Enqueueing(parts.streams, parts.bodies, parts.controls, parts.ledgers, parts.rooms, message)
         outcomes = await call.run(queues, ttl)
         return [outcomes[queue] for queue in queues]
 
     async def dequeue(self, queues: Sequence[str], limit: int, visibility: Micros) -> list[Lease]:
         """Leases up to `limit` of the oldest visible messages of each queue."""
-        await self._parts.clock.set()
-        return await self._parts.handing.dequeue(list(dict.fromkeys(queues)), limit, _positive(visibility))
+        parts = await self._ready()
+        await parts.clock.set()
+        return await parts.handing.dequeue(list(dict.fromkeys(queues)), limit, _positive(visibility))
 
     async def ack(self, leases: Sequence[Lease]) -> list[SettleOutcome]:
         """Removes delivered messages for good."""
@@ -167,16 +174,23 @@ class NatsDurability(DurabilityBackend):
 
     async def depth(self, queues: Sequence[str]) -> list[int]:
         """How many messages each queue holds; reads them, since some may have timed out."""
-        depths = await self._parts.handing.depth(list(dict.fromkeys(queues)))
+        depths = await (await self._ready()).handing.depth(list(dict.fromkeys(queues)))
         return [depths[queue] for queue in queues]
 
     async def dead_letters(self, queue: str, limit: int) -> list[DeadLetter]:
         """The oldest dead letters of a queue."""
-        return await self._parts.dead_letters.read(queue, limit)
+        return await (await self._ready()).dead_letters.read(queue, limit)
 
     async def replay(self, queue: str, message_ids: Sequence[str]) -> int:
         """Puts dead letters back at the end of their queue as new."""
-        return await self._parts.dead_letters.replay(queue, set(message_ids))
+        return await (await self._ready()).dead_letters.replay(queue, set(message_ids))
+
+    async def _ready(self) -> _Parts:
+        parts = self._parts
+        if await parts.streams.ready():
+            parts.controls.forget_all()
+            parts.ledgers.forget_all()
+        return parts
 
     @property
     def _parts(self) -> _Parts:
@@ -188,7 +202,8 @@ class NatsDurability(DurabilityBackend):
         self, leases: Sequence[Lease], act: Callable[[Ledger, Held, Micros], None]
     ) -> list[SettleOutcome]:
         """Changes the ledgers of all leases, one write for each queue."""
-        now = self._parts.clock.now()
+        parts = await self._ready()
+        now = parts.clock.now()
         by_queue: dict[str, list[int]] = defaultdict(list)
         for i, lease in enumerate(leases):
             by_queue[lease.queue].append(i)
@@ -196,13 +211,14 @@ class NatsDurability(DurabilityBackend):
         def edit(queue: str, ledger: Ledger) -> tuple[list[SettleOutcome], bool]:
             found: list[SettleOutcome] = []
             for i in by_queue[queue]:
-                held = ledger.leased(leases[i].token, now)
+                token, _, life = leases[i].token.rpartition(".")
+                held = ledger.leased(token, now) if life == parts.streams.life else None
                 if held is not None:
                     act(ledger, held, now)
                 found.append(_LOST if held is None else _SETTLED)
             return found, _LOST not in found
 
-        results = await self._parts.ledgers.change(by_queue, edit)
+        results = await parts.ledgers.change(by_queue, edit)
         outcomes: list[SettleOutcome] = [_LOST] * len(leases)
         for queue, indexes in by_queue.items():
             result = results[queue]

@@ -115,14 +115,14 @@ class Handing:
         payloads = await self._bodies.fetch(
             [stored.data for items in taken.values() for held, stored in items if held.body and stored is not None]
         )
-        offered = {queue: [_lease(queue, *item, payloads) for item in items] for queue, items in taken.items()}
+        offered = {queue: [self._lease(queue, *item, payloads) for item in items] for queue, items in taken.items()}
         return offered, changed
+
+    def _lease(self, queue: str, held: Held, stored: Stored | None, payloads: Mapping[str, bytes]) -> Lease:
+        token = f"{held.token}.{self._streams.life}"
+        if held.dropped or stored is None or (held.body and held.body not in payloads):
+            return Lease(queue, token, held.attempts, Gap(max(held.dropped, 1)))
+        return Lease(queue, token, held.attempts, unpack(stored.data, payloads.get(held.body)))
 
 
 _EMPTY = Ledger().encode()
-
-
-def _lease(queue: str, held: Held, stored: Stored | None, payloads: Mapping[str, bytes]) -> Lease:
-    if held.dropped or stored is None or (held.body and held.body not in payloads):
-        return Lease(queue, held.token, held.attempts, Gap(max(held.dropped, 1)))
-    return Lease(queue, held.token, held.attempts, unpack(stored.data, payloads.get(held.body)))

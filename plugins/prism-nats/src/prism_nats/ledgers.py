@@ -116,6 +116,10 @@ class Ledgers:
         if singles:
             await self._streams.remove(singles)
 
+    def forget_all(self) -> None:
+        """Drops what is remembered."""
+        self._known.clear()
+
     def forget(self, queues: Iterable[str]) -> None:
         """Drops what is remembered of ledgers."""
         for queue in queues:

@@ -6,12 +6,11 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
 from prism.filters.ast import And, Compare
-from prism.filters.compiled import CompiledFilter, compile_filter
-from prism.filters.record import Record
+from prism.filters.compiled import compile_filter
 from prism.slots.registry import Projection, Query, RecordPage, ScanPage, TargetPage
 
+from prism_redis.evaluating import WALK, Evaluation, matching
 from prism_redis.reading import Member, Reader, after_identity, identities_of
 from prism_redis.records import identity_of, target_page
 from prism_redis.terms import Keys, Stretch, Test, Where, fields_of, predicate, read_terms, sources
@@ -19,8 +18,6 @@ from prism_redis.terms import Keys, Stretch, Test, Where, fields_of, predicate, 
 COLLECT: Final = 20_000
 """Entries of stretches that aren't in the order of identities, up to which they are read and sorted here; where
 there are more, all records are walked in order."""
-WALK: Final = 1_000
-"""Records looked at in one step of a walk."""
 _EVERYONE: Final = Stretch(b"", b"\xff")
 _ORDER: Final = Where(None, (_EVERYONE,))
 
@@ -67,9 +64,18 @@ class PartScan:
         self._source: Source | None = None
         self._full = query.projection is Projection.FULL or bool(query.sort)
         self.nothing: ScanPage = RecordPage.empty() if self._full else TargetPage.empty()
-        self._fields = {keys for node in query.conjuncts for keys in fields_of(node)}
-        self._indexed = reader.has(self._fields)
-        self._tests: list[Test] = [predicate(node) for node in query.conjuncts] if self._indexed else []
+        self._known = [node for node in query.conjuncts if reader.answers(node)]
+        """The parts of the filter that indexes decide; the rest is evaluated on the metadata."""
+        self._evaluation: Evaluation | None = None
+        if len(self._known) < len(query.conjuncts):
+            self._evaluation = Evaluation(reader, query.conjuncts, full=self._full)
+        self._fields = {keys for node in self._known for keys in fields_of(node)}
+        self._tests: list[Test] = [predicate(node) for node in self._known]
+
+    @property
+    def most(self) -> int:
+        """How many candidates to look at in one step at most."""
+        return WALK if self._evaluation is None else self._evaluation.most
 
     async def step(self, after: bytes | None, size: int) -> Step:
         """What matches and is live of the next `size` candidates past an identity."""
@@ -85,10 +91,12 @@ class PartScan:
             return Step(self.nothing, last=True, reached=b"")
         last = len(members) <= size  # with one more than a step the last step is known to be it
         del members[size:]
-        if not source.decided:
-            found = await self._checked(identities_of(members))
+        if self._evaluation is not None:
+            found = await self._evaluation.of_entries(look, members, source.start)
+        elif not source.decided:
+            found = await self._checked(identities_of(members, source.start))
         elif self._full:
-            found = await self._completed(members, look.revision)
+            found = await self._completed(identities_of(members, source.start), look.revision)
         else:
             found = await self._live_targets(members, source.start, expired=look.expired > 0)
         return Step(found, last, identity_of(members[-1]))
@@ -104,7 +112,7 @@ class PartScan:
                 return look.stored - look.expired
         total, after, last = 0, None, False
         while not last:
-            step = await self.step(after, WALK)
+            step = await self.step(after, self.most)
             total, after, last = total + len(step.page), step.reached, step.last
         return total
 
@@ -115,9 +123,7 @@ class PartScan:
         order = self._reader.key(_ORDER)
         assert order is not None
         everyone = Source(order, Stretch(start, _EVERYONE.high), decided=not self._query.conjuncts)
-        if not self._query.conjuncts or not self._indexed:
-            return everyone
-        known = [part for part in map(sources, self._query.conjuncts) if part is not None]
+        known = [part for part in map(sources, self._known) if part is not None]
         if not known:
             return everyone
         if any(not part for part in known):
@@ -164,15 +170,14 @@ class PartScan:
 
     async def _live_targets(self, members: list[Member], start: int, *, expired: bool) -> TargetPage:
         if expired:
-            gone = await self._reader.expired(identities_of(members))
+            gone = await self._reader.expired(identities_of(members, start))
             members = [member for member in members if identity_of(member) not in gone]
         return target_page(members, start)
 
-    async def _completed(self, members: list[Member], revision: int) -> RecordPage:
+    async def _completed(self, identities: list[bytes], revision: int) -> RecordPage:
         """The registrations of entries that match; what was written since they were read is looked at again."""
-        identities = identities_of(members)
         shot = await self._reader.snapshot(identities, documents=True)
-        found = shot.records()
+        found = shot.records(shot.live())
         if not self._query.conjuncts or max(found.revisions, default=0) <= revision:
             return found
         still = set(matching(compile_filter(And(self._query.conjuncts)), found))
@@ -182,35 +187,16 @@ class PartScan:
         """The live ones of some candidates for which the query holds, as of one moment."""
         if not identities:
             return self.nothing
-        documents = self._full or not self._indexed
-        shot = await self._reader.snapshot(identities, terms=bool(self._fields), documents=documents)
+        if self._evaluation is not None:
+            return await self._evaluation.of_identities(identities)
+        shot = await self._reader.snapshot(identities, terms=bool(self._fields), documents=self._full)
         names, tests = self._names(), self._tests
         chosen = []
-        for i, identity in enumerate(identities):
-            if not shot.is_live(i):
-                continue
+        for i in shot.live():
             terms = read_terms(shot.terms[i], names) if names else {}
-            if all(test(identity, terms) for test in tests):
+            if all(test(shot.identities[i], terms) for test in tests):
                 chosen.append(i)
-        if not documents:
-            return shot.targets(chosen)
-        found = shot.records(chosen)
-        if not self._indexed:
-            found = found.chosen(matching(compile_filter(And(self._query.conjuncts)), found))
-        return found if self._full else found.target_page()
+        return shot.records(chosen) if self._full else shot.targets(chosen)
 
     def _names(self) -> dict[int, Keys]:
         return {number: keys for number, keys in self._reader.fields.names.items() if keys in self._fields}
-
-
-def as_records(page: RecordPage) -> list[Record]:
-    """Registrations as filters and sort orders see them."""
-    documents = map(orjson.loads, page.metadata_json)
-    return list(map(Record, page.identities, documents, page.registered_at, page.updated_at, page.expires_at))
-
-
-def matching(evaluate: CompiledFilter, page: RecordPage) -> list[int]:
-    """The positions of those for which a filter holds."""
-    if evaluate.metadata_only:
-        return evaluate.documents([orjson.loads(data) for data in page.metadata_json])
-    return [i for i, record in enumerate(as_records(page)) if evaluate.matches(record)]

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from prism.filters.ast import Node
 from prism.model.identity import Registration
-from prism.model.pages import RecordPage, TargetPage
+from prism.model.pages import RecordPage, TargetPage, at
 
 from prism_redis.errors import raise_errors
 from prism_redis.fields import Fields, FieldsChanged
 from prism_redis.keys import Partition
-from prism_redis.records import identity_of, live_records, moment, registration, target_page_of
+from prism_redis.records import moment, record_page, target_page_of
 from prism_redis.scripts import script
 from prism_redis.servers import Servers
-from prism_redis.terms import Keys, Stretch, Where
+from prism_redis.terms import Stretch, Where, answerable
 from prism_redis.wire import Command, Reply
 
 LOOK: Final = script("look", "partition", "registrations")
@@ -26,47 +27,60 @@ Member = bytes
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Where a partition stands. `revision` is that of the latest write; `stored` counts the expired as well."""
+    """Where a partition stands. `revision` is that of the latest write; `stored` counts the expired as well.
+
+    `now` is the server's clock, in microseconds.
+    """
 
     version: bytes
     revision: int
     stored: int
     expired: int
+    now: int
+
+    @classmethod
+    def of(cls, reply: Sequence[Reply]) -> Look:
+        """What the script answered."""
+        version, revision, stored, expired, now = reply
+        return cls(version, int(revision), stored, expired, int(now))
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Records as of one moment, in the order asked; None for what isn't stored. `now` by the server's clock."""
+    """Records as of one moment, in the order asked; None for what isn't stored."""
 
-    now: int
+    look: Look
     identities: Sequence[bytes]
     heads: list[bytes | None]
     expiries: list[bytes | None]
     terms: list[bytes | None]
     documents: list[bytes | None]
 
-    def records(self, positions: Sequence[int] | None = None) -> RecordPage:
-        """The live ones of some positions, or of all. Needs the metadata."""
-        if positions is None:
-            return live_records(self.identities, self.heads, self.documents, self.expiries, self.now)
-        return live_records(
-            [self.identities[i] for i in positions],
-            [self.heads[i] for i in positions],
-            [self.documents[i] for i in positions],
-            [self.expiries[i] for i in positions],
-            self.now,
-        )
-
-    def targets(self, positions: Sequence[int]) -> TargetPage:
-        """The targets of some positions, which are live."""
-        return target_page_of([self.identities[i] for i in positions], [self.heads[i] or b"" for i in positions])
+    def live(self) -> list[int]:
+        """The positions of records that are there and haven't expired."""
+        if not self.look.expired:  # nobody has, as nearly always
+            return [i for i, head in enumerate(self.heads) if head is not None]
+        return [i for i in range(len(self.heads)) if self.is_live(i)]
 
     def is_live(self, i: int) -> bool:
         """Whether a record is there and hasn't expired."""
         if self.heads[i] is None:
             return False
         expiry = self.expiries[i]
-        return expiry is None or (moment(expiry) or 0) > self.now
+        return expiry is None or (moment(expiry) or 0) > self.look.now
+
+    def records(self, positions: Sequence[int]) -> RecordPage:
+        """The registrations at some positions, which are live. Needs the metadata."""
+        return record_page(
+            at(self.identities, positions),
+            at(self.heads, positions),  # type: ignore[arg-type]
+            at(self.documents, positions),  # type: ignore[arg-type]
+            at(self.expiries, positions),
+        )
+
+    def targets(self, positions: Sequence[int]) -> TargetPage:
+        """The targets at some positions, which are live."""
+        return target_page_of(at(self.identities, positions), at(self.heads, positions))  # type: ignore[arg-type]
 
 
 class Reader:
@@ -89,9 +103,9 @@ class Reader:
             return None
         return self._where.tag + b":r:index:%d" % self.fields.number(where.keys)
 
-    def has(self, keys: set[Keys]) -> bool:
-        """Whether all these fields have complete indexes."""
-        return keys <= self.fields.ready
+    def answers(self, node: Node) -> bool:
+        """Whether complete indexes decide a part of a filter."""
+        return answerable(node, self.fields.ready)
 
     async def look(self) -> Look:
         """Where the partition stands now."""
@@ -129,12 +143,16 @@ class Reader:
             if score is not None and (moment(score) or 0) <= now
         }
 
+    async def documents(self, identities: Sequence[bytes]) -> tuple[Look, list[bytes | None]]:
+        """Where the partition stands, and the metadata of records as of that moment."""
+        command: Command = ("HMGET", self._where.tag + b":r:docs", *identities)
+        look, [documents] = await self._looking([command], at_once=True)
+        return look, documents
+
     async def snapshot(self, identities: Sequence[bytes], *, terms: bool = False, documents: bool = False) -> Snapshot:
         """Heads and expiries of records, and on demand the encoded values of their fields, and metadata."""
         base, names = self._where.tag, tuple(identities)
         commands: list[Command] = [
-            ("MULTI",),
-            ("TIME",),
             ("HMGET", base + b":r:heads", *names),
             ("ZMSCORE", base + b":r:expiry", *names),
         ]
@@ -142,35 +160,40 @@ class Reader:
             commands.append(("HMGET", base + b":r:terms", *names))
         if documents:
             commands.append(("HMGET", base + b":r:docs", *names))
-        replies = await self._servers.call(self._where.slot, [*commands, ("EXEC",)], harmless=True, atomic=True)
-        for reply in [*replies, *(replies[-1] if isinstance(replies[-1], list) else [])]:
-            raise_errors(reply)
-        time, heads, expiries, *more = replies[-1]
+        look, (heads, expiries, *more) = await self._looking(commands, at_once=True)
         none: list[bytes | None] = [None] * len(names)
-        return Snapshot(
-            int(time[0]) * 1_000_000 + int(time[1]),
-            identities,
-            heads,
-            expiries,
-            more.pop(0) if terms else none,
-            more.pop(0) if documents else none,
-        )
+        their_terms = more.pop(0) if terms else none
+        their_documents = more.pop(0) if documents else none
+        if documents and None in their_documents:  # a record without metadata is none: the server let it go
+            heads = [head if text is not None else None for head, text in zip(heads, their_documents, strict=True)]
+        return Snapshot(look, identities, heads, expiries, their_terms, their_documents)
 
-    async def _looking(self, commands: list[Command]) -> tuple[Look, list[Reply]]:
-        """Looks where the partition stands and then does the rest, in one round trip."""
-        code, where = LOOK, self._where
-        first: Command = ("EVALSHA", code.digest, 1, where.tag)
-        replies = await self._servers.call(where.slot, [first, *commands], harmless=True)
+    async def _looking(self, commands: list[Command], *, at_once: bool = False) -> tuple[Look, list[Reply]]:
+        """Looks where the partition stands and then does the rest, in one round trip.
+
+        `at_once` makes it one transaction: what is read is as of the moment of the look.
+        """
+        replies = await self._after(("EVALSHA", LOOK.digest, 1, self._where.tag), commands, at_once=at_once)
         if getattr(replies[0], "code", "") == "NOSCRIPT":
-            first = ("EVAL", code.body, 1, where.tag)
-            replies = await self._servers.call(where.slot, [first, *commands], harmless=True)
+            replies = await self._after(("EVAL", LOOK.body, 1, self._where.tag), commands, at_once=at_once)
         for reply in replies:
             raise_errors(reply)
-        version, revision, stored, expired = replies[0]
-        if not self._verified and self.fields.version != version:
+        look = Look.of(replies[0])
+        if not self._verified and self.fields.version != look.version:
             raise FieldsChanged
         self._verified = True
-        return Look(version, int(revision), stored, expired), replies[1:]
+        return look, replies[1:]
+
+    async def _after(self, first: Command, commands: list[Command], *, at_once: bool) -> list[Reply]:
+        slot = self._where.slot
+        if not at_once:
+            return await self._servers.call(slot, [first, *commands], harmless=True)
+        whole = [("MULTI",), first, *commands, ("EXEC",)]
+        replies = await self._servers.call(slot, whole, harmless=True, atomic=True)
+        for reply in replies:
+            raise_errors(reply)
+        answers: list[Reply] = replies[-1]
+        return answers
 
     async def _call(self, commands: Sequence[Command]) -> list[Reply]:
         if not commands:
@@ -187,15 +210,11 @@ async def fetch_registrations(
     """The live registrations of one partition as of one moment."""
     reader = Reader(servers, where, Fields(b"", (), {}, frozenset()))
     shot = await reader.snapshot(identities, documents=True)
-    return [registration_at(shot, i, identity) for i, identity in enumerate(identities)]
-
-
-def registration_at(shot: Snapshot, i: int, identity: bytes) -> Registration | None:
-    """A record of a snapshot as a registration, None unless it is live."""
-    head, document = shot.heads[i], shot.documents[i]
-    if head is None or document is None or not shot.is_live(i):
-        return None
-    return registration(identity.decode(), head, document, shot.expiries[i])
+    found: list[Registration | None] = [None] * len(identities)
+    live = shot.live()
+    for i, registration in zip(live, shot.records(live).registrations(), strict=True):
+        found[i] = registration
+    return found
 
 
 def after_identity(identity: bytes) -> bytes:
@@ -203,9 +222,13 @@ def after_identity(identity: bytes) -> bytes:
     return identity + b"\x01"
 
 
-def identities_of(members: Sequence[Member]) -> list[bytes]:
-    """The identities of entries."""
-    return [identity_of(member) for member in members]
+def identities_of(members: Sequence[Member], start: int | None = None) -> list[bytes]:
+    """The identities of entries. `start` is the length of their value, if it's the same for all; 0 for the order."""
+    if start == 0:
+        parts = b"\0".join(members).split(b"\0")
+        if len(parts) == 3 * len(members):
+            return parts[::3]
+    return [member.rsplit(b"\0", 3)[-3] for member in members]
 
 
 def _range(key: bytes, stretch: Stretch, size: int) -> Command:

@@ -156,53 +156,40 @@ def registration(identity: str, head: bytes, document: bytes, expiry: bytes | No
     )
 
 
-def live_records(
+def record_page(
     identities: Sequence[bytes],
-    heads: Sequence[bytes | None],
-    documents: Sequence[bytes | None],
+    heads: Sequence[bytes],
+    documents: Sequence[bytes],
     expiries: Sequence[bytes | None],
-    now: int,
 ) -> RecordPage:
-    """The registrations of records that are there and live. In one loop: a page has thousands."""
-    found: list[tuple[bytes, list[bytes], bytes, int | None]] = []
-    for identity, head, document, expiry in zip(identities, heads, documents, expiries, strict=True):
-        if head is None or document is None:
-            continue
-        expires_at = None
-        if expiry is not None:
-            expires_at = int(expiry) if expiry.isdigit() else moment(expiry)
-            if expires_at is not None and expires_at <= now:
-                continue
-        found.append((identity, head.split(b"\0"), document, expires_at))
-    if not found:
+    """The registrations of records that are there and live, their heads taken apart in one go."""
+    if not identities:
         return RecordPage.empty()
-    names, parts, metadata_json, expires = zip(*found, strict=True)
-    registration_ids, addresses, owners, revisions, registered, updated = zip(*parts, strict=True)
-    shared = _Decoded()
+    parts = columns(heads, 6)
     return RecordPage(
-        decoded(names),
-        metadata_json,
-        decoded(registration_ids),
-        list(map(int, revisions)),
-        list(map(int, registered)),
-        list(map(int, updated)),
-        expires,
-        [shared[address] for address in addresses],
-        [shared[owner] for owner in owners],
+        decoded(identities),
+        documents,
+        parts[0],
+        list(map(int, parts[3])),
+        list(map(int, parts[4])),
+        list(map(int, parts[5])),
+        [moment(expiry) for expiry in expiries],
+        parts[1],
+        parts[2],
     )
+
+
+def columns(texts: Sequence[bytes], count: int) -> list[list[str]]:
+    """The parts of texts that have `count` of them each, joined by U+0000; a column for each part."""
+    parts = b"\0".join(texts).decode().split("\0")
+    if len(parts) != count * len(texts):
+        raise ValueError(f"{len(texts):,} entries in Redis have {len(parts):,} parts, not {count} each")
+    return [parts[i::count] for i in range(count)]
 
 
 def decoded(texts: Sequence[bytes]) -> list[str]:
     """UTF-8 texts without U+0000, decoded in one go."""
     return b"\0".join(texts).decode().split("\0") if texts else []
-
-
-class _Decoded(dict[bytes, str]):
-    """Texts that many records share, decoded once."""
-
-    def __missing__(self, key: bytes) -> str:
-        self[key] = text = key.decode()
-        return text
 
 
 def moment(score: bytes | None) -> int | None:
@@ -216,16 +203,15 @@ def target_page(members: Sequence[bytes], start: int) -> TargetPage:
     """The targets that entries of the order or of one value are of; `start` is the length of the value."""
     if not members:
         return TargetPage.empty()
-    texts = b"\0".join([member[start:] for member in members] if start else members).decode().split("\0")
-    if len(texts) != 3 * len(members):
-        raise ValueError(f"{len(members):,} entries of the order or of an index have {len(texts):,} parts, not 3 each")
-    return TargetPage(texts[::3], texts[1::3], texts[2::3])
+    return TargetPage(*columns([member[start:] for member in members] if start else members, 3))
 
 
 def target_page_of(identities: Sequence[bytes], heads: Sequence[bytes]) -> TargetPage:
     """The targets of records."""
-    parts = [head.split(b"\0", 2) for head in heads]
-    return TargetPage(decoded(identities), decoded([part[0] for part in parts]), decoded([part[1] for part in parts]))
+    if not identities:
+        return TargetPage.empty()
+    registration_ids, addresses, *_ = columns(heads, 6)
+    return TargetPage(decoded(identities), registration_ids, addresses)
 
 
 def identity_of(member: bytes) -> bytes:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
 from prism.filters.ast import Node, Support
 from prism.model.errors import InvalidConfig, PrismError, Unavailable, Violation
 from prism.model.identity import Registration
 from prism.slots.context import Failure
+from prism.slots.optional import Explains
 from prism.slots.registry import (
     DeleteOutcome,
     Fence,
+    Projection,
     Query,
     RegistryBackend,
     Renewal,
@@ -43,7 +46,7 @@ from prism_redis.records import (
 from prism_redis.scanning import Scan
 from prism_redis.scripts import run, script
 from prism_redis.slot import RedisSlot
-from prism_redis.terms import Keys, answerable, write_terms
+from prism_redis.terms import Keys, answerable, fields_of, sources, write_terms
 from prism_redis.wire import Arg, Reply
 
 Item = TypeVar("Item")
@@ -64,7 +67,7 @@ _FIELD_CHANGES: Final = 5
 """How often in one call the indexed fields may change before it gives up."""
 
 
-class RedisRegistry(RedisSlot, RegistryBackend):
+class RedisRegistry(RedisSlot, RegistryBackend, Explains):
     """Registrations in Redis.
 
     Every item is atomic in its partition. A chunk of a batch that fails (a node of a cluster is down) fails
@@ -149,15 +152,27 @@ class RedisRegistry(RedisSlot, RegistryBackend):
         return found
 
     def plan(self, conjuncts: Sequence[Node]) -> list[Support]:
-        """EXACT for what indexes and identities decide, UNSUPPORTED for the rest."""
-        return [Support.EXACT if answerable(node, self._indexed) else Support.UNSUPPORTED for node in conjuncts]
+        """EXACT for all: what no index decides is evaluated on the metadata, here and not in Redis."""
+        return [Support.EXACT] * len(conjuncts)
+
+    async def explain(self, query: Query) -> str:
+        """Which indexes are asked, and whether metadata is read."""
+        conjuncts = query.conjuncts
+        indexed = [node for node in conjuncts if answerable(node, self._indexed)]
+        asked = sorted({".".join(keys) for node in indexed if sources(node) is not None for keys in fields_of(node)})
+        found = f"the smallest of the indexes of {', '.join(asked)}" if asked else "all identities, in order"
+        if len(asked) == 1:
+            found = f"the index of {asked[0]}"
+        rest = len(conjuncts) - len(indexed)
+        return found + (f"; {rest} of {len(conjuncts)} parts on the metadata, read by the proxy" if rest else "")
 
     async def scan(self, query: Query) -> AsyncIterator[ScanPage]:
         """The matching live records in pages; see `scanning`."""
         for _ in range(_FIELD_CHANGES):
             try:
-                async for page in Scan(self._readers(), query).pages():
-                    yield page
+                async with aclosing(Scan(self._readers(), query).pages()) as pages:
+                    async for page in pages:
+                        yield page
             except FieldsChanged:  # raised before the first page
                 await together(map(self._learn_fields, self._partitions))
             else:
@@ -168,7 +183,7 @@ class RedisRegistry(RedisSlot, RegistryBackend):
         """How many live records match."""
         for _ in range(_FIELD_CHANGES):
             try:
-                return await Scan(self._readers(), Query(tuple(conjuncts))).count()
+                return await Scan(self._readers(), Query(tuple(conjuncts), projection=Projection.TARGETS)).count()
             except FieldsChanged:
                 await together(map(self._learn_fields, self._partitions))
         raise Unavailable("the indexed fields keep changing")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any, Final
 
 from prism.filters.ast import And
@@ -11,11 +14,14 @@ from prism.filters.compiled import compile_filter
 from prism.filters.sorting import seek_key, sort_key
 from prism.slots.registry import Projection, Query, RecordPage, ScanPage, TargetPage
 
-from prism_redis.candidates import WALK, PartScan, as_records, matching
+from prism_redis.candidates import PartScan, Step
 from prism_redis.concurrency import together
+from prism_redis.evaluating import WALK, as_records, matching
 from prism_redis.keys import grouped
 from prism_redis.reading import Reader
 
+FRESH: Final = 0.005
+"""Seconds for which what was read ahead is as good as read now: no more than a round trip takes now and then."""
 LEAST: Final = 16
 """Records read of a partition in one step, at least."""
 
@@ -28,7 +34,7 @@ class Scan:
         self._query = query
         self._again = Again(readers, query)
 
-    async def pages(self) -> AsyncIterator[ScanPage]:
+    async def pages(self) -> AsyncGenerator[ScanPage]:
         """The matching live records in pages that are never empty, in the query's order.
 
         What is left over of a step is looked at again after each page: its reader may have taken a while.
@@ -36,16 +42,18 @@ class Scan:
         size, left = self._size, self._query.limit
         if left is not None and left <= 0:
             return
-        async for step in self._sorted() if self._query.sort else self._by_identity():
-            rest = step
-            while rest:
-                wanted = size if left is None else min(size, left)
-                page, rest = rest.part(0, wanted), rest.part(wanted)
-                yield page
-                left = None if left is None else left - len(page)
-                if left == 0:
-                    return
-                rest = await self._again.matching(rest.identities)
+        steps = self._sorted() if self._query.sort else self._by_identity()
+        async with aclosing(steps):
+            async for step in steps:
+                rest = step
+                while rest:
+                    wanted = size if left is None else min(size, left)
+                    page, rest = rest.part(0, wanted), rest.part(wanted)
+                    yield page
+                    left = None if left is None else left - len(page)
+                    if left == 0:
+                        return
+                    rest = await self._again.matching(rest.identities)
 
     async def count(self) -> int:
         """How many live records match."""
@@ -55,27 +63,38 @@ class Scan:
     def _size(self) -> int:
         return max(1, self._query.page_size)
 
-    async def _by_identity(self) -> AsyncIterator[ScanPage]:
+    async def _by_identity(self) -> AsyncGenerator[ScanPage]:
         """What all partitions find up to where each of them has looked; then on from there.
 
         What some have found beyond that is read again: so nothing grows old while a page is read, and little is
         lost, since a page takes about as much from each.
         """
-        size = self._size if self._query.limit is None else min(self._size, self._query.limit)
+        size, limit = self._size, self._query.limit
+        size = size if limit is None else min(size, limit)
         parts = [PartScan(reader, self._query) for reader in self._readers]
         least = size if len(parts) == 1 else max(LEAST, size // len(parts))
-        after, ahead = None, least
-        while parts:
-            steps = await together(part.step(after, ahead) for part in parts)
-            after = min((step.reached for step in steps if not step.last), default=None)
-            found = joined([step.page for step in steps])
-            yield found if len(parts) == 1 else _in_order(found, None if after is None else after.decode())
-            if after is None:
-                return
-            # Few hits: look further ahead. Many: what is more than a page would have to be read again.
-            ahead = least if len(found) * 2 >= size else min(2 * ahead, max(least, WALK))
+        reading = ReadingAhead(parts)
+        after, ahead, met = None, least, 0
+        try:
+            while True:
+                steps = await reading.steps(after, ahead)
+                after = min((step.reached for step in steps if not step.last), default=None)
+                found = joined([step.page for step in steps])
+                if len(parts) > 1:
+                    found = _in_order(found, None if after is None else after.decode())
+                met += len(found)
+                # Few hits: look further ahead. Many: what is more than a page would have to be read again.
+                most = min(part.most for part in parts)
+                ahead = least if len(found) * 2 >= size else min(2 * ahead, max(least, most))
+                if after is not None and (limit is None or met < limit):
+                    reading.begin(after, ahead)
+                yield found
+                if after is None:
+                    return
+        finally:
+            await reading.close()
 
-    async def _sorted(self) -> AsyncIterator[ScanPage]:
+    async def _sorted(self) -> AsyncGenerator[ScanPage]:
         """Orders all that matches by its sort key, keeping key and identity alone, and reads it again in pages."""
         query, comparable = self._query, sort_key(self._query.sort)
         after = None if query.after is None else seek_key(query.sort, query.after.values, query.after.identity)
@@ -94,6 +113,46 @@ class Scan:
         names = [key[-1] for key in (keyed if query.limit is None else keyed[: query.limit])]
         for i in range(0, len(names), self._size):
             yield await self._again.matching(names[i : i + self._size])
+
+
+class ReadingAhead:
+    """Reads the next steps of all partitions while a page is read. What has grown old by then is read anew.
+
+    A reader that is slow once is taken to be slow: for it nothing is read ahead any more.
+    """
+
+    def __init__(self, parts: Sequence[PartScan]) -> None:
+        self._parts = parts
+        self._reading: asyncio.Task[tuple[list[Step], float]] | None = None
+        self._worth_it = True
+
+    def begin(self, after: bytes, size: int) -> None:
+        """Begins to read what comes next."""
+        if self._worth_it:
+            self._reading = asyncio.create_task(self._timed(after, size))
+
+    async def steps(self, after: bytes | None, size: int) -> list[Step]:
+        """The next steps of all partitions: those that were read ahead, or else read now."""
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            steps, done = await reading
+            if time.monotonic() - done < FRESH:
+                return steps
+            self._worth_it = False
+        return await self._read(after, size)
+
+    async def close(self) -> None:
+        """Gives up what nobody will ask for."""
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    async def _timed(self, after: bytes, size: int) -> tuple[list[Step], float]:
+        return await self._read(after, size), time.monotonic()
+
+    async def _read(self, after: bytes | None, size: int) -> list[Step]:
+        return await together(part.step(after, size) for part in self._parts)
 
 
 class Again:
@@ -122,8 +181,8 @@ class Again:
         documents = not self._targets or self._filter is not None
         shot = await reader.snapshot(identities, documents=documents)
         if not documents:
-            return shot.targets([i for i in range(len(identities)) if shot.is_live(i)])
-        found = shot.records()
+            return shot.targets(shot.live())
+        found = shot.records(shot.live())
         if self._filter is not None:
             found = found.chosen(matching(self._filter, found))
         return found.target_page() if self._targets else found

@@ -28,11 +28,11 @@ BATCH = 2_000
 """Airports in one request."""
 
 NEXT = """\
-prism serve                                    # a proxy, in a terminal of its own
+prism serve                                    # in a terminal of its own
 prism register lamp-1 room=kitchen power=0.4
 prism ls --where room=kitchen
-prism attach lamp-2 --set room=kitchen         # in another terminal: prints what it receives
-prism send 'lights off' --where room=kitchen   # lamp-2 DELIVERED, lamp-1 FAILED: not attached
+prism attach lamp-2 --set room=kitchen         # in another: prints messages
+prism send 'lights off' --where room=kitchen   # lamp-2 gets it, lamp-1 can't
 prism explain --where 'power<0.5'
 prism export lamps.jsonl --where room=kitchen
 prism --help"""

@@ -45,8 +45,12 @@ class Kind(StrEnum):
     """It has written it."""
 
 
+LONGEST: Final = 2**60
+"""The largest number in an argument. Added to a time it still fits into a snapshot."""
+
 _NAMES: Final = "names"
 _PAIRS: Final = "pairs"
+_COUNT: Final = "count"
 _Shape = str | type | UnionType
 _SHAPES: Final[dict[Kind, tuple[_Shape, ...]]] = {
     Kind.CREATE: (_NAMES,),
@@ -60,7 +64,7 @@ _SHAPES: Final[dict[Kind, tuple[_Shape, ...]]] = {
     Kind.DEPTH: (_NAMES,),
     Kind.DEAD_LETTERS: (str, int),  # queue, limit
     Kind.REPLAY: (str, _NAMES, int | NoneType),  # queue, message ids, time to live
-    Kind.POLICY: (int, int, int, int),
+    Kind.POLICY: (_COUNT, _COUNT, int, _COUNT),
     Kind.CLAIM: (),
     Kind.DONE: (int,),  # the offset of the claim
 }
@@ -131,13 +135,17 @@ def decode(value: bytes | None) -> Command:
 
 
 def _fits(argument: object, shape: _Shape) -> bool:
+    if shape == _COUNT:
+        return _fits(argument, int) and argument != 0
     if isinstance(shape, str):
         if not isinstance(argument, list):
             return False
         if shape == _NAMES:
             return set(map(type, argument)) <= {str}
         return all(isinstance(pair, list) and list(map(type, pair)) == [str, str] for pair in argument)
-    return isinstance(argument, shape) and not isinstance(argument, bool)
+    if isinstance(argument, int):
+        return isinstance(argument, shape) and not isinstance(argument, bool) and 0 <= argument <= LONGEST
+    return isinstance(argument, shape)
 
 
 def _refuse_newer(value: bytes) -> None:

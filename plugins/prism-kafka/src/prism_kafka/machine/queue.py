@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from prism.model.time import Micros
 
 from prism_kafka.machine.contents import NEVER, Content, Copy, Dead, Delivery, Handed, Loss, merged
 from prism_kafka.machine.policy import Policy
 from prism_kafka.machine.traces import Traces
+
+_DIGITS: Final = 19
+"""How long a delivery's key can be."""
 
 
 class Queue:
@@ -157,7 +161,7 @@ class Queue:
 
     def _leased(self, token: str, now: Micros) -> Delivery | None:
         key = token.partition(".")[0]
-        delivery = self.out.get(int(key)) if key.isdecimal() else None
+        delivery = self.out.get(int(key)) if key.isdecimal() and len(key) <= _DIGITS else None
         if delivery is None or not delivery.leased or delivery.visible_at <= now or delivery.token != token:
             return None
         return delivery

@@ -18,27 +18,24 @@ from prism_kafka.machine.traces import Trace
 
 
 def pieces(state: State, size: int) -> Iterator[bytes]:
-    """Writes a state down, in JSON arrays of rows of about `size` bytes.
+    """Writes a state down as lines of JSON, cut into pieces of `size` bytes wherever that falls.
 
-    The first row is the head; then come traces, copies (by the number of their trace) and queues (by the numbers
+    The first line is the head; then come traces, copies (by the number of their trace) and queues (by the numbers
     of their copies).
     """
-    batch: list[bytes] = []
-    held = 0
+    written = bytearray()
     for row in _rows(state):
-        written = orjson.dumps(row)
-        batch.append(written)
-        held += len(written) + 1
-        if held >= size:
-            yield b"[" + b",".join(batch) + b"]"
-            batch, held = [], 0
-    yield b"[" + b",".join(batch) + b"]"
+        written += orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+        while len(written) >= size:
+            yield bytes(written[:size])
+            del written[:size]
+    yield bytes(written)
 
 
 def restore(parts: Iterable[bytes]) -> State:
     """Reads a state from all its pieces, in order. Raises Malformed where they aren't a state's."""
     try:
-        return _restore(row for part in parts for row in orjson.loads(part))
+        return _restore(map(orjson.loads, _lines(parts)))
     except (orjson.JSONDecodeError, StopIteration, LookupError, TypeError, ValueError) as error:
         raise Malformed(f"the snapshot can't be read: {error!r}") from error
 
@@ -55,10 +52,20 @@ def oldest_payload(state: State) -> int:
     return oldest
 
 
+def _lines(parts: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for part in parts:
+        *whole, rest = (rest + part).split(b"\n")
+        yield from whole
+    if rest:
+        raise ValueError("it ends in the middle of a line")
+
+
 def _rows(state: State) -> Iterator[list[Any]]:
     claim = None if state.claim is None else astuple(state.claim)
     counters = state.numbers.next, state.keys.next
-    yield [VERSION, state.next_offset, state.now, *counters, state.policy.row(), claim, state.snapshot_at, state.work]
+    head = [state.next_offset, state.now, *counters, state.policy.row(), claim, state.snapshot_at, state.work]
+    yield [VERSION, len(state.queues), *head]
     traces: dict[Trace, int] = {}
     for trace in state.traces:
         traces[trace] = len(traces)
@@ -87,9 +94,10 @@ def _queue_row(queue: Queue, copies: dict[Copy, int]) -> list[Any]:
 
 def _restore(rows: Iterator[list[Any]]) -> State:
     state = State()
-    version, state.next_offset, state.now, number, key, policy, claim, state.snapshot_at, state.work = next(rows)
+    version, queues, *head = next(rows)
     if version != VERSION:
         raise ValueError(f"format {version}, not {VERSION}")
+    state.next_offset, state.now, number, key, policy, claim, state.snapshot_at, state.work = head
     state.numbers, state.keys = Counter(number), Counter(key)
     state.policy = Policy(*policy)
     state.claim = None if claim is None else Claim(*claim)
@@ -103,6 +111,8 @@ def _restore(rows: Iterator[list[Any]]) -> State:
         else:
             queue = _queue(copies, *row)
             state.queues[queue.name] = queue
+    if len(state.queues) != queues:
+        raise ValueError(f"{len(state.queues)} queues, not {queues}")
     for queue in state.queues.values():
         for content in queue.contents():
             if isinstance(content, Copy):

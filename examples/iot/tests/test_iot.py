@@ -1,0 +1,108 @@
+"""The example as its README runs it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).parents[1]
+
+RFC_EXAMPLE_2 = """
+namespaces:
+  - name: iot-devices
+    pattern: multicast-registry
+
+    identity_schema:
+      device_id: string
+      device_type: enum[sensor, actuator, gateway]
+      location: geo_point
+      firmware_version: string
+      battery_level: float
+
+    needs:
+      consistency: strong
+      durability: persistent
+      audit: true
+
+    backend_slots:
+      registry:
+        type: postgres
+        connection: "postgres://localhost:5432/prism"
+        schema: iot_registry
+        indexes:
+          - field: device_type
+          - field: firmware_version
+          - field: location
+            type: gist  # GIS index
+
+      messaging:
+        type: kafka
+        brokers: ["localhost:9092"]
+        topic_prefix: "iot.commands."
+        delivery: at-least-once
+        retention: 7d
+
+      durability:
+        use_messaging: true  # Kafka provides persistence
+"""
+TIMEOUT = 280
+
+
+def demo(program: Path = EXAMPLE / "demo.py") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(program), "--stations", "1500"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+
+
+def test_configuration_is_the_rfcs_second_example_as_printed() -> None:
+    text = (EXAMPLE / "prism.yaml").read_text()
+    assert text.partition("namespaces:")[2] == RFC_EXAMPLE_2.partition("namespaces:")[2]
+
+
+@pytest.mark.timeout(TIMEOUT + 20)
+def test_demo_sets_up_postgres_kafka_and_two_proxies_and_every_claim_holds() -> None:
+    done = demo()
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert re.fullmatch(r"[1-9]\d* checks passed in \S+ s", lines[-1])
+    claims = [line for line in lines if line.startswith("\u2713 ")]
+    assert len(claims) == 9
+    [returned] = [line for line in claims if "come back by the other proxy" in line]
+    assert re.search(r"; [1-9]\d* get it then", returned)
+
+
+@pytest.mark.timeout(TIMEOUT + 20)
+def test_demo_fails_where_a_claim_does_not_hold(tmp_path: Path) -> None:
+    """A device runs other firmware than the registry was told."""
+    program = tmp_path / "lying.py"
+    program.write_text(
+        f"""
+import sys
+sys.path.insert(0, {str(EXAMPLE)!r})
+import demo
+
+building = demo.building
+
+def with_a_liar():
+    fleet = building()
+    nowhere = {{"location": {{"lat": 0.0, "lon": 0.0}}, "firmware_version": "1.1.0"}}
+    fleet["liar"] = {{**fleet["lamp-floor1-room1"], **nowhere}}
+    return fleet
+
+register = demo.Demo.register
+
+async def register_falsely(self):
+    await register(self)
+    await self.first.update("liar", {{"firmware_version": "1.0.3"}})
+
+demo.building = with_a_liar
+demo.Demo.register = register_falsely
+sys.exit(demo.main())
+"""
+    )
+    done = demo(program)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("failed: ClaimFailed: devices that the update is for: expected ")
