@@ -76,7 +76,7 @@ def audit(
     namespace: Annotated[str, typer.Option("--namespace", "-n", metavar="NAME", help="Whose audit.")],
     kind: Annotated[list[AuditKind] | None, typer.Option("--kind", help="Only such entries; repeatable.")] = None,
     actor: Annotated[
-        str | None, typer.Option("--actor", metavar="TEXT", help="Only what was done for this one.")
+        str | None, typer.Option("--actor", metavar="NAME|HOST", help="Only what was done for this name, or from this peer.")
     ] = None,
     identity: Annotated[str | None, typer.Option("--identity", metavar="NAME", help="Only of this identity.")] = None,
     message_id: Annotated[
@@ -109,7 +109,7 @@ def audit(
     listing = table("#when", "what", "who", "whom", "result")
     for entry in entries:
         listing.add_row(
-            f"{to_rfc3339(entry.at)[:19]}Z",
+            to_rfc3339(entry.at),
             entry.kind.value,
             cell(entry.actor),
             cell(_whom(entry)),

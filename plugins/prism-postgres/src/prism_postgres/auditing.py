@@ -69,7 +69,7 @@ async def read(database: Database, schema: str, number: int, query: AuditQuery) 
     if query.until is not None:
         where("at <", to_datetime(query.until), "timestamptz")
     if query.actor is not None:
-        where("actor =", _clean(query.actor), "text")
+        conditions.append(_made_for(_clean(query.actor), parameters))
     if query.identity is not None:
         conditions.append("identity <> ''")
         where("identity =", _clean(query.identity), "text")
@@ -127,6 +127,27 @@ async def maintain(database: Database, schema: str) -> tuple[list[str], list[str
         return [row["name"] for row in made], [row["name"] for row in dropped]
 
     return await database.in_transaction(act, harmless=True)
+
+
+def _made_for(actor: str, parameters: Parameters) -> str:
+    """The actor as recorded, its name (`NAME (PEER)`), or its peer, with or without the family and the port.
+
+    `starts_with` and `right` compare plain text: no character of a name or a host is special.
+    """
+    whole = parameters.bind(actor, "text")
+    name = parameters.bind(f"{actor} (", "text")
+    peers = [actor, *(f"{family}:{actor}" for family in PEER_FAMILIES)]
+    matches = [f"actor = {whole}", f"starts_with(actor, {name})"]
+    for peer in peers if actor else ():
+        bound, with_port = parameters.bind(peer, "text"), parameters.bind(f"{peer}:", "text")
+        named, named_with_port = parameters.bind(f" ({peer})", "text"), parameters.bind(f" ({peer}:", "text")
+        matches += [
+            f"actor = {bound}",
+            f"starts_with(actor, {with_port})",
+            f"right(actor, length({named})) = {named}",
+            f"strpos(actor, {named_with_port}) > 0",
+        ]
+    return f"({' OR '.join(matches)})"
 
 
 def _json(value: Any) -> str | None:
