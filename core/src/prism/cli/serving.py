@@ -100,7 +100,7 @@ def _start_hint(error: PrismError) -> str:
         return "--listen and --http choose other addresses; port 0 takes a free one, --http off serves no HTTP"
     namespace = error.details.get("namespace", "")
     place = f"backend_slots.{slot} of namespace {namespace!r}"
-    return f"check that its server runs and can be reached from here, and the options under {place} in the configuration"
+    return f"see that its server runs and can be reached from here; in the configuration, check {place}"
 
 
 def _announce(proxy: Proxy) -> None:

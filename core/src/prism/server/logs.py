@@ -16,7 +16,7 @@ import structlog
 OWN = "prism"
 """The logger whose level is configured. All others, the drivers of backends among them, tell warnings, and seldom."""
 REPEAT = 60.0
-"""Seconds in which one place in somebody else's code is heard once: drivers repeat themselves while a server is down."""
+"""Seconds in which one place in somebody else's code is heard once: drivers repeat themselves during an outage."""
 
 
 def configure_logs(level: str = "info", stream: TextIO | None = None) -> None:

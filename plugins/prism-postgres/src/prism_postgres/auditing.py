@@ -30,6 +30,8 @@ _RECORD: Final = """
 _COLUMNS: Final = (
     "sequence, at, kind, actor, identity, registration_id, revision, message_id, filter, targets, outcomes, detail"
 )
+_PEER: Final = r"COALESCE(substring(actor FROM ' \(([^()]*)\)$'), actor)"
+"""Where a call came from: what stands in parentheses at the end of the actor, or all of it."""
 _KEEP: Final = """
     UPDATE __schema__.namespaces SET audit_days = $2 WHERE number = $1 AND audit_days IS DISTINCT FROM $2
 """
@@ -130,24 +132,15 @@ async def maintain(database: Database, schema: str) -> tuple[list[str], list[str
 
 
 def _made_for(actor: str, parameters: Parameters) -> str:
-    """The actor as recorded, its name (`NAME (PEER)`), or its peer, with or without the family and the port.
+    """Entries whose actor is this one as recorded, its name, or its peer with or without the port.
 
-    `starts_with` and `right` compare plain text: no character of a name or a host is special.
+    Recorded are `NAME`, `PEER` or `NAME (PEER)`. Texts are compared as they are: no character in them is special.
     """
-    whole = parameters.bind(actor, "text")
-    name = parameters.bind(f"{actor} (", "text")
-    peers = [actor, *(f"{family}:{actor}" for family in PEER_FAMILIES)]
-    matches = [f"actor = {whole}", f"starts_with(actor, {name})"]
-    for peer in peers if actor else ():
-        bound, with_port = parameters.bind(peer, "text"), parameters.bind(f"{peer}:", "text")
-        named, named_with_port = parameters.bind(f" ({peer})", "text"), parameters.bind(f" ({peer}:", "text")
-        matches += [
-            f"actor = {bound}",
-            f"starts_with(actor, {with_port})",
-            f"right(actor, length({named})) = {named}",
-            f"strpos(actor, {named_with_port}) > 0",
-        ]
-    return f"({' OR '.join(matches)})"
+    peers = (actor, f"ipv4:{actor}", f"ipv6:{actor}", f"ipv6:[{actor}]")
+    whole, named = parameters.bind(actor, "text"), parameters.bind(f"{actor} (", "text")
+    hosts = [f"starts_with({_PEER}, {parameters.bind(f'{peer}:', 'text')})" for peer in peers if actor]
+    exactly = f"{_PEER} = ANY({parameters.bind(list(peers), 'text[]')})"
+    return f"({' OR '.join((f'actor = {whole}', f'starts_with(actor, {named})', exactly, *hosts))})"
 
 
 def _json(value: Any) -> str | None:
