@@ -23,6 +23,7 @@ NAMES = {
     "number": "0",
     "null": "null",
     "case": "Alice",
+    "lower case": "alice",
     "accent": "e\u0301",
     "composed": "\u00e9",
     "astral": "\U0001f600\U0001f468\u200d\U0001f469",

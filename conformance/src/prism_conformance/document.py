@@ -20,7 +20,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from prism.plugins.spec import Capability, SlotKind
+
 from prism_conformance import DurabilityContract, MessagingContract, RegistryContract
+from prism_conformance.capabilities import PROOFS
 from prism_conformance.checks import Check, checks_of
 from prism_conformance.together.outcomes import contracts, mixes
 from prism_conformance.together.page import mixes_page
@@ -38,6 +41,12 @@ _INTRODUCTION: Final = """\
 What every backend must keep to, check by check. The list is generated from the suite, the matrix by running it on real
 servers: `python -m prism_conformance.document --run`. How to run the suite against a plugin of yours is on the page for
 [plugin authors](plugin-authors.md); which plugins work together, on the page of [mixes](mixes.md).
+"""
+
+_CAPABILITIES: Final = """\
+What a slot declares, it is held to as far as a check can see. The rest is the plugin author's word: prove it with tests of
+your own. A capability declared by a kind of slot that can't have it is refused (SLOT-012), and so is one that an opened
+slot has undeclared (SLOT-020).
 """
 
 
@@ -61,7 +70,7 @@ def merged(matrix: Matrix, results: Mapping[str, Any]) -> Matrix:
 
 def page(matrix: Matrix) -> str:
     """The whole page."""
-    return "\n".join([_INTRODUCTION, *_matrix(matrix), *_list()])
+    return "\n".join([_INTRODUCTION, *_matrix(matrix), *_capabilities(), *_list()])
 
 
 def _matrix(matrix: Matrix) -> list[str]:
@@ -86,6 +95,16 @@ def _matrix(matrix: Matrix) -> list[str]:
                 len(due - set(verdicts)),
             )
             lines.append("| " + " | ".join(map(str, row)) + " |")
+    return [*lines, ""]
+
+
+def _capabilities() -> list[str]:
+    lines = ["## Capabilities", "", _CAPABILITIES]
+    lines += ["| capability | slots that can have it | proved by | taken on trust |", "|---" * 4 + "|"]
+    for capability in Capability:
+        proof = PROOFS[capability]
+        slots = "any" if proof.slots == set(SlotKind) else ", ".join(sorted(proof.slots))
+        lines.append(f"| `{capability}` | {slots} | {', '.join(proof.checks) or '-'} | {proof.trusted or '-'} |")
     return [*lines, ""]
 
 

@@ -9,6 +9,7 @@ from prism.plugins.spec import API_VERSION, Capability
 from prism.slots.context import SlotContext
 from prism.slots.optional import Measured, Watchable
 
+from prism_conformance.capabilities import misplaced
 from prism_conformance.checks import check
 from prism_conformance.contract import SlotContract
 from prism_conformance.harness import Subject
@@ -29,6 +30,11 @@ class AnySlotContract(SlotContract):
         major, minor = subject.spec(self.kind).api
         assert (major, minor) <= API_VERSION
         assert major == API_VERSION[0]
+
+    @check("SLOT-012", source="design 4, capabilities")
+    def test_capabilities_are_those_of_this_kind_of_slot(self, subject: Subject) -> None:
+        """A slot spec declares no capability that only other kinds of slots can have."""
+        assert misplaced(self.kind, subject.spec(self.kind).capabilities) == {}
 
     @check("SLOT-020", source="design 4, capabilities")
     async def test_opened_slot_has_no_capability_that_its_plugin_does_not_declare(self, subject: Subject) -> None:
@@ -90,4 +96,13 @@ class AnySlotContract(SlotContract):
         """A slot that was never opened can be closed."""
         slot = subject.make(self.kind, SlotContext("contract", clock=subject.clock))
         await slot.close()
-        assert slot.classify(ValueError("not a driver's error")) is None
+
+    @check("SLOT-024", source="design 5, prism.slots.Backend.classify")
+    async def test_error_that_is_not_the_drivers_is_left_to_the_core(self, subject: Subject) -> None:
+        """An error that isn't the driver's is classified as None, which leaves it to the core."""
+        slot = subject.make(self.kind, SlotContext("contract", clock=subject.clock))
+        await slot.open()
+        try:
+            assert slot.classify(ValueError("not a driver's error")) is None
+        finally:
+            await slot.close()

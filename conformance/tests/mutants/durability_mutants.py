@@ -145,6 +145,34 @@ def queue_names_are_normalised(patch: MP) -> None:
     )
 
 
+class AnyCase(dict[str, Any]):
+    """Finds a name by any spelling of its case, as a column with such a collation does."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(name.lower(), default)
+
+    def pop(self, name: str, *default: Any) -> Any:
+        return super().pop(name.lower(), *default)
+
+    def __setitem__(self, name: str, queue: Any) -> None:
+        super().__setitem__(name.lower(), queue)
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name.lower())
+
+
+@durability("DUR-051")
+def queues_of_names_that_differ_in_case_are_one(patch: MP) -> None:
+    original = Queues.__init__
+
+    def init(self: Any, context: Any) -> None:
+        original(self, context)
+        self._queues = AnyCase()
+        self.find = self._queues.get
+
+    patch.setattr(Queues, "__init__", init)
+
+
 @durability("DUR-052")
 def namespaces_are_prefixes_of_queues(patch: MP) -> None:
     original = Store.part

@@ -159,6 +159,32 @@ def topics_are_normalised(patch: MP) -> None:
     patch.setattr(Hub, "publish", publish)
 
 
+@messaging("MSG-030")
+def topics_of_names_that_differ_in_case_are_one(patch: MP) -> None:
+    listen, leave, publish = Hub.listen, Hub.leave, Hub.publish
+
+    def first(hub: Any, topic: Topic) -> Topic:
+        spellings = hub.__dict__.setdefault("spellings", {})
+        return Topic(topic.kind, spellings.setdefault(topic.name.lower(), topic.name))
+
+    def leave_(self: Any, topic: Any, subscription: Any) -> None:
+        if subscription in self._listeners[topic.kind].get(first(self, topic).name, ()):
+            leave(self, first(self, topic), subscription)
+
+    def publish_(self: Any, item: Any, topics: Any) -> Any:
+        return publish(self, item, [first(self, topic) for topic in topics])
+
+    patch.setattr(Hub, "listen", lambda self, topic, subscription: listen(self, first(self, topic), subscription))
+    patch.setattr(Hub, "leave", leave_)
+    patch.setattr(Hub, "publish", publish_)
+
+
+@messaging("MSG-033")
+def namespaces_that_differ_in_case_are_one(patch: MP) -> None:
+    original = Store.part
+    patch.setattr(Store, "part", lambda self, kind, name, make: original(self, kind, name.lower(), make))
+
+
 @messaging("MSG-031", "MSG-030")
 def wildcards_match(patch: MP) -> None:
     original = Hub.publish

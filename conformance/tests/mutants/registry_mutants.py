@@ -231,6 +231,29 @@ def identities_are_normalised(patch: MP) -> None:
     patch.setattr(Table, "write", write)
 
 
+@registry("REG-051", "REG-200", "REG-205", "REG-224")
+def identities_that_differ_in_case_are_one(patch: MP) -> None:
+    get, set_, delete = MemoryRegistry.get, MemoryRegistry.set, MemoryRegistry.delete
+
+    def first(slot: Any, identity: str) -> str:
+        spellings = slot._part.__dict__.setdefault("spellings", {})
+        found: str = spellings.setdefault(identity.lower(), identity)
+        return found
+
+    async def get_first(self: Any, identities: Any) -> Any:
+        return await get(self, [first(self, identity) for identity in identities])
+
+    async def set_first(self: Any, writes: Any) -> Any:
+        return await set_(self, [replace(write, identity=first(self, write.identity)) for write in writes])
+
+    async def delete_first(self: Any, fences: Any) -> Any:
+        return await delete(self, [replace(fence, identity=first(self, fence.identity)) for fence in fences])
+
+    patch.setattr(MemoryRegistry, "get", get_first)
+    patch.setattr(MemoryRegistry, "set", set_first)
+    patch.setattr(MemoryRegistry, "delete", delete_first)
+
+
 @registry("REG-052")
 def long_metadata_is_cut(patch: MP) -> None:
     original = Table.write

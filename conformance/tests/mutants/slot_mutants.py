@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from prism.memory.registry import MemoryRegistry
 from prism.memory.store import MemorySlot
 from prism.model.errors import InternalError
 from prism.plugins.spec import Capability
+from prism.slots.context import Code
+from prism_conformance import Subject
 from prism_conformance import slot as slot_module
 
 from .running import durability, messaging, registry
@@ -24,6 +27,35 @@ def _has(patch: MP, slot: type, *, more: Capability | None = None, less: Capabil
     declared = slot.spec.capabilities  # type: ignore[attr-defined]
     there = (declared | {more} if more else declared) - {less}
     patch.setattr(slot, "capabilities", property(lambda self: there))
+
+
+def _declares(patch: MP, slot: type, *more: Capability) -> None:
+    """Has the plugin declare more than it has, and the slot have it."""
+    kind = slot.spec.slot  # type: ignore[attr-defined]
+    spec = replace(slot.spec, capabilities=slot.spec.capabilities | set(more))  # type: ignore[attr-defined]
+    patch.setattr(slot, "capabilities", property(lambda self: spec.capabilities))
+    original = Subject.spec
+    patch.setattr(Subject, "spec", lambda self, asked: spec if asked is kind else original(self, asked))
+
+
+@messaging("SLOT-012")
+def messaging_declares_an_audit_and_dead_letters(patch: MP) -> None:
+    _declares(patch, MemoryMessaging, Capability.AUDIT, Capability.DEAD_LETTER)
+
+
+@registry("SLOT-012")
+def registry_declares_that_it_counts_subscribers(patch: MP) -> None:
+    _declares(patch, MemoryRegistry, Capability.SUBSCRIBER_COUNT)
+
+
+@durability("SLOT-012")
+def durability_declares_strong_consistency(patch: MP) -> None:
+    _declares(patch, MemoryDurability, Capability.STRONG_CONSISTENCY)
+
+
+@durability("SLOT-024")
+def every_error_is_the_drivers(patch: MP) -> None:
+    patch.setattr(MemoryDurability, "classify", lambda self, error: Code.UNAVAILABLE)
 
 
 @registry("SLOT-020")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from prism.plugins.spec import Capability
 from prism_conformance import DurabilityContract, MessagingContract, RegistryContract
+from prism_conformance.capabilities import PROOFS
 from prism_conformance.checks import Check, ContractBroken, check, checks_of, replaces
 
 CONTRACTS = (RegistryContract, MessagingContract, DurabilityContract)
@@ -22,6 +24,13 @@ def test_no_id_stands_for_two_properties() -> None:
 def test_every_check_has_a_sentence_and_a_source() -> None:
     assert [item.id for item in every_check() if not item.promise.endswith(".")] == []
     assert [item.id for item in every_check() if "RFC-017" not in item.source and "design" not in item.source] == []
+
+
+def test_every_capability_is_proved_by_checks_that_there_are_or_said_to_be_taken_on_trust() -> None:
+    ids = {item.id for item in every_check()}
+    assert set(PROOFS) == set(Capability)
+    assert [capability for capability, proof in PROOFS.items() if not (proof.checks or proof.trusted)] == []
+    assert [id_ for proof in PROOFS.values() for id_ in proof.checks if id_ not in ids] == []
 
 
 @pytest.mark.parametrize("contract", CONTRACTS)
