@@ -63,9 +63,10 @@ def test_built_and_installed_template_passes_the_suite(installed: Path) -> None:
     assert f"TestSqliteRegistry (sqlite): {due} checks, {due} passed, 0 failed" in done.stdout
 
 
-def test_command_runs_the_suite_on_the_installed_template(installed: Path, tmp_path: Path) -> None:
-    options = tmp_path / "options.json"
-    options.write_text(f'{{"path": "{tmp_path / "registry.db"}"}}')
-    done = run(installed, "prism", "conformance", "sqlite", "--config", str(options), "--check", "REG-014")
+def test_command_runs_the_suite_on_a_file_in_the_current_folder(installed: Path) -> None:
+    folder = installed / "source"
+    (folder / "options.yaml").write_text("path: registry.db\n")
+    done = run(installed, "prism", "conformance", "sqlite", "--config", "options.yaml", "--check", "REG-014")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 of 1 checks passed" in done.stdout
+    assert (folder / "registry.db").stat().st_size > 0

@@ -44,7 +44,7 @@ def _mistake(detail: ErrorDetails, spec: SlotSpec, place: Place, reserved: tuple
     if detail["type"] == "extra_forbidden":
         if len(at) > 1:
             return Mistake(here, "unknown key")
-        known = ["type", *reserved, *_option_names(spec)]
+        known = [*reserved, *_option_names(spec)]
         hint = did_you_mean(str(at[0]), known)
         return Mistake(here, f"unknown key{hint}{'' if hint else ';'} allowed are {', '.join(known)}")
     if detail["type"] == "missing":
