@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from prism_conformance.reporting import Summary, describe
+from prism_conformance.reporting import EXCUSED, Summary, describe, refuse_skip
 
 if TYPE_CHECKING:
     from prism_conformance.checks import Check
@@ -84,6 +84,7 @@ class ContractClass(pytest.Class):
                 continue
             missing.pop(item.originalname, None)
             self._prepare(item, check)
+        self._verify_cases(found)
         if missing:
             ids = ", ".join(sorted(check.id for check in missing.values()))
             raise self.CollectError(
@@ -92,14 +93,41 @@ class ContractClass(pytest.Class):
             )
         return found
 
+    def _verify_cases(self, found: Iterable[pytest.Item | pytest.Collector]) -> None:
+        """Sees to it that every case that is excused is one."""
+        from prism_conformance.checks import check_of  # noqa: PLC0415
+
+        cases: dict[str, list[str]] = {}
+        for item in found:
+            check = check_of(getattr(item, "obj", None))
+            if check is not None and isinstance(item, pytest.Function):
+                cases.setdefault(check.id, []).append(_case(item))
+        for key in self.obj.known_failures:
+            id_, bracket, case = key.partition("[")
+            if not bracket or (case.endswith("]") and case[:-1] in cases.get(id_, ())):
+                continue
+            named = ", ".join(f"{id_}[{each}]" for each in cases.get(id_, ()) if each)
+            told = f"it has {named}" if named else f"{id_} has no cases"
+            raise self.CollectError(f"{self.name}.known_failures names {key}, which is no case of a check; {told}")
+
     def _prepare(self, item: pytest.Function, check: Check) -> None:
         item.extra_keyword_matches.add(check.id)
         seed_generated(item.obj, self.config.stash[SEED])
-        case = item.callspec.id if hasattr(item, "callspec") else ""
         excused = self.obj.known_failures
-        reason = excused.get(f"{check.id}[{case}]", excused.get(check.id))
+        reason = excused.get(f"{check.id}[{_case(item)}]", excused.get(check.id))
+        for mark in item.iter_markers():
+            if mark.name in {"skip", "skipif", "xfail"}:
+                raise self.CollectError(
+                    f"{self.name}: {check.id} is marked {mark.name}; no check may be skipped or excused in silence: "
+                    "name it in known_failures, with the reason"
+                )
         if reason is not None:
+            item.stash[EXCUSED] = True
             item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+
+
+def _case(item: pytest.Function) -> str:
+    return item.callspec.id if hasattr(item, "callspec") else ""
 
 
 def seed_generated(test: Any, number: int) -> None:
@@ -111,12 +139,19 @@ def seed_generated(test: Any, number: int) -> None:
         seed(number)(function)
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Adds to a check's report what it is about, and to a failed one's what was promised and how to replay it."""
+    """Adds to a check's report what it is about, and to a failed one's what was promised and how to replay it.
+
+    A check that was skipped has failed: nobody knows whether the promise is kept.
+    """
     report = yield
     if isinstance(item.parent, ContractClass) and isinstance(item, pytest.Function):
+        from prism_conformance.checks import check_of  # noqa: PLC0415 - see the module's docstring
+
+        if check_of(item.obj) is not None:
+            refuse_skip(item, report)
         describe(item, call, report, item.config.stash[SEED])
     return report

@@ -6,7 +6,9 @@ Imports nothing of `prism`: pytest loads it in every run.
 from __future__ import annotations
 
 import json
+import traceback
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +17,12 @@ import pytest
 
 PROPERTY: Final = "prism_check"
 """The user property of a report that says which check it is of. A plain dictionary: it crosses processes."""
+
+EXCUSED: Final = pytest.StashKey[bool]()
+"""Of a check: whether `known_failures` lets it fail."""
+
+_SKIPPED: Final = "the check was skipped"
+_INSTEAD: Final = "name it in known_failures if the backend can't pass it, or leave it out with -k"
 
 _SEEN: Final = 1_500
 """Characters of what was seen that are repeated in the explanation and the JSON file."""
@@ -39,8 +47,7 @@ def describe(item: pytest.Function, call: pytest.CallInfo[None], report: pytest.
     report.user_properties.append((PROPERTY, described))
     if not report.failed:
         return
-    seen = call.excinfo.exconly() if call.excinfo is not None else "it passed, though it is a known failure"
-    described["seen"] = seen[:_SEEN]
+    described["seen"] = _seen(call, report)[:_SEEN]
     described["replay"] = f"pytest {item.nodeid.partition('::')[0]} -k '{item.cls.__name__} and {check.id}'"
     if hasattr(item.obj, "hypothesis"):
         described["replay"] += f" --hypothesis-seed={seed}"
@@ -52,6 +59,40 @@ def describe(item: pytest.Function, call: pytest.CallInfo[None], report: pytest.
         f"replay:   {described['replay']}",
     ]
     report.sections.append((f"conformance: {check.id} does not hold", "\n".join(lines)))
+
+
+def refuse_skip(item: pytest.Function, report: pytest.TestReport) -> None:
+    """Fails a check that was skipped, or that was let fail by anything but `known_failures`."""
+    excused = hasattr(report, "wasxfail") and item.stash.get(EXCUSED, False)
+    if not report.skipped or excused:
+        return
+    why = getattr(report, "wasxfail", "") or (report.longrepr[2] if isinstance(report.longrepr, tuple) else "")
+    report.outcome = "failed"
+    if hasattr(report, "wasxfail"):
+        del report.wasxfail
+    report.longrepr = f"{_SKIPPED}{': ' if why else ''}{why}; {_INSTEAD}"
+
+
+def _seen(call: pytest.CallInfo[None], report: pytest.TestReport) -> str:
+    """What a failed check saw: the errors themselves, where groups of tasks wrap them."""
+    if isinstance(report.longrepr, str) and report.longrepr.startswith(_SKIPPED):
+        return report.longrepr
+    if call.excinfo is None:
+        return "it passed, though it is a known failure"
+    if isinstance(call.excinfo.value, BaseExceptionGroup):
+        causes = dict.fromkeys(
+            "".join(traceback.format_exception_only(error)).strip() for error in _causes(call.excinfo.value)
+        )
+        return "\n".join(causes)
+    return call.excinfo.exconly()
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        yield error
+        return
+    for inner in error.exceptions:
+        yield from _causes(inner)
 
 
 def _backend(item: pytest.Function) -> dict[str, Any]:

@@ -60,6 +60,87 @@ def test_known_failure_that_passes_is_a_failure(run_pytest: Run) -> None:
     assert "exit code 1" in said
 
 
+def test_known_failure_of_a_case_that_there_is_not_is_an_error(run_pytest: Run) -> None:
+    code = "class TestIt(OnMemory, MessagingContract):\n    known_failures = {'MSG-030[nope]': 'x'}\n"
+    said = run_pytest(code, "-k", "MSG-010")
+    assert "TestIt.known_failures names MSG-030[nope], which is no case of a check" in said
+    assert "it has MSG-030[inbox], MSG-030[identity]" in said
+    assert "exit code 2" in said
+    said = run_pytest(code.replace("MSG-030", "MSG-010"), "-k", "MSG-010")
+    assert "names MSG-010[nope], which is no case of a check; MSG-010 has no cases" in said
+    said = run_pytest(code.replace("[nope]", "[inbox"), "-k", "MSG-010")
+    assert "exit code 2" in said
+
+
+def test_known_failure_of_one_case_excuses_no_other(run_pytest: Run) -> None:
+    broken = """
+class TestIt(OnMemory, MessagingContract):
+    known_failures = {"MSG-030[inbox]": "hears nothing"}
+
+    @pytest.fixture(autouse=True)
+    def broken(self, monkeypatch):
+        from prism.memory.messaging import Hub
+        monkeypatch.setattr(Hub, "publish", lambda self, item, topics: [])
+"""
+    said = run_pytest(broken, "-k", "MSG-030")
+    assert "1 failed" in said
+    assert "1 xfailed" in said
+    assert "exit code 1" in said
+
+
+def test_check_marked_to_be_skipped_is_an_error(run_pytest: Run) -> None:
+    code = "class TestIt(OnMemory, MessagingContract):\n    pytestmark = pytest.mark.{}\n"
+    for mark in ("skip", "skipif(True, reason='x')", "xfail"):
+        said = run_pytest(code.format(mark), "-k", "MSG-010")
+        assert f"is marked {mark.partition('(')[0]}; no check may be skipped" in said
+        assert "exit code 2" in said
+
+
+def test_module_of_contracts_that_is_skipped_by_a_mark_is_an_error(run_pytest: Run) -> None:
+    said = run_pytest("pytestmark = pytest.mark.skip\nclass TestIt(OnMemory, MessagingContract): pass\n")
+    assert "is marked skip" in said
+    assert "exit code 2" in said
+
+
+def test_check_that_skips_itself_has_failed(run_pytest: Run) -> None:
+    code = """
+class TestIt(MessagingContract):
+    @pytest.fixture
+    def subject(self):
+        pytest.{}("no server here")
+"""
+    for way in ("skip", "xfail"):
+        said = run_pytest(code.format(way), "-k", "MSG-010 or SLOT-010")
+        assert "seen:     the check was skipped" in said
+        assert "no server here" in said
+        assert "2 checks, 0 passed, 2 failed" in said
+        assert "exit code 1" in said
+
+
+def test_mark_that_comes_after_the_collection_excuses_nothing(run_pytest: Run, tmp_path: Path) -> None:
+    conftest = "import pytest\ndef pytest_collection_modifyitems(items):\n    for i in items: i.add_marker('{}')\n"
+    for mark in ("skip", "xfail"):
+        (tmp_path / "conftest.py").write_text(conftest.format(mark))
+        said = run_pytest(BROKEN, "-k", "MSG-020")
+        assert "1 checks, 0 passed, 1 failed" in said
+        assert "exit code 1" in said
+
+
+def test_failures_of_tasks_are_seen_without_their_groups(run_pytest: Run) -> None:
+    code = """
+class TestIt(OnMemory, MessagingContract):
+    @pytest.fixture(autouse=True)
+    def broken(self, monkeypatch):
+        from prism.memory.messaging import MemorySubscription
+        async def anext_(self):
+            raise OSError("the socket is gone")
+        monkeypatch.setattr(MemorySubscription, "__anext__", anext_)
+"""
+    said = run_pytest(code, "-k", "MSG-040")
+    assert "seen:     OSError: the socket is gone" in said
+    assert "seen:     ExceptionGroup" not in said
+
+
 def test_overridden_check_with_a_reason_runs_and_the_reason_is_printed(run_pytest: Run) -> None:
     code = """
 class TestIt(OnMemory, MessagingContract):

@@ -14,7 +14,7 @@ from prism.cli.exits import ExitCode
 from prism.cli.failures import print_problem
 from prism.cli.options import Json
 from prism.cli.screen import print_json, printable, stderr, stdout, table
-from prism.model.errors import InvalidConfig
+from prism.config.source import read_source
 from prism.plugins.spec import SlotKind
 
 _SHARING = "--config FILE, with options under which slots share what they hold (of memory, `store: conformance`)"
@@ -26,7 +26,11 @@ def conformance(
     type: Annotated[str, typer.Argument(metavar="TYPE", help="The backend's type, as in `prism plugins`.")],  # noqa: A002
     config: Annotated[
         Path | None,
-        typer.Option("--config", metavar="FILE", help="Options of the slots, as YAML or JSON."),
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="Options of the slots, as YAML or JSON. Relative paths are of the current folder.",
+        ),
     ] = None,
     slot: Annotated[
         list[SlotKind] | None,
@@ -37,7 +41,11 @@ def conformance(
         ),
     ] = None,
     check: Annotated[
-        list[str] | None, typer.Option("--check", metavar="ID", help="A check to run, e.g. REG-010; repeatable.")
+        list[str] | None,
+        typer.Option("--check", metavar="ID", help="The id of a check to run, e.g. REG-010; repeatable."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", min=0, help="Draw the same cases as the run with this seed.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -52,7 +60,7 @@ def conformance(
     from prism_conformance.command import run  # noqa: PLC0415 - another distribution, and heavy
 
     with reported(), stderr().status(f"running the checks of {printable(type)}; this can take minutes"):
-        found = run(type, _options(config), slot or (), " or ".join(check or ()))
+        found = run(type, read_source({} if config is None else config), slot or (), check or (), seed)
     if as_json:
         print_json(found)
     else:
@@ -62,22 +70,6 @@ def conformance(
         if config is None:
             print_problem(stderr(), "some checks failed, and no options were given", _SHARING)
         raise typer.Exit(ExitCode.FAILED)
-
-
-def _options(path: Path | None) -> dict[str, Any]:
-    import yaml  # noqa: PLC0415
-
-    if path is None:
-        return {}
-    try:
-        options = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidConfig(f"{path} can't be read: {error.strerror}; --config names a file of options") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidConfig(f"{path} is neither YAML nor JSON: {error}") from error
-    if options is not None and not isinstance(options, dict):
-        raise InvalidConfig(f"{path} must hold a mapping of the slot's options, not {options!r:.60}")
-    return options or {}
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -95,6 +87,6 @@ def _print(found: dict[str, Any]) -> None:
                 stdout().print(Text(f"  source: {item['source']}"), soft_wrap=True)
                 for line in failure["seen"].splitlines():
                     stdout().print(Text(f"  seen:   {printable(line)}"), soft_wrap=True)
-                stdout().print(Text(f"  replay: prism conformance {contract['type']} --config FILE --check {id_}"))
+                stdout().print(Text(f"  replay: {printable(failure['replay'])}"), soft_wrap=True)
         passed = sum(item["verdict"] == "passed" for item in checks.values())
         stdout().print(Text(f"{passed} of {len(checks)} checks passed; seed {found['seed']}\n"))

@@ -45,7 +45,7 @@ def _mistake(detail: ErrorDetails, spec: SlotSpec, place: Place, reserved: tuple
         inner = _model_at(spec.config, at[:-1])
         known = [] if inner is None else _option_names(inner)
         if len(at) == 1:
-            known = ["type", *reserved, *known]
+            known = [*reserved, *known]
         if not known:
             return Mistake(here, "unknown key")
         hint = did_you_mean(str(at[-1]), known)

@@ -118,7 +118,7 @@ class SlotReader:
         except PluginError as error:
             self._mistakes.append(Mistake((*place, "type"), str(error)))
             return None
-        config = validate_options(spec, options, place, self._mistakes, _CORE_KEYS[kind])
+        config = validate_options(spec, options, place, self._mistakes, ("type", *_CORE_KEYS[kind]))
         return SlotConfig(kind, slot_type, dict(options), spec, config) if config is not None else None
 
     def _durability(self, block: Section, messaging: Section, message_slot: SlotConfig | None) -> SlotConfig | None:
