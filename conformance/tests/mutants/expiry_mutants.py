@@ -27,7 +27,7 @@ def expired_identity_is_got(patch: MP) -> None:
 
 @registry("REG-111", "FIL-040", "REG-112", "REG-123", "REG-124", "REG-212")
 def expired_identity_is_enumerated(patch: MP) -> None:
-    patch.setattr(Table, "_only_live", lambda self, records: records)
+    patch.setattr(Table, "_only_live", lambda self, records, since: records)
 
 
 @registry("REG-112")

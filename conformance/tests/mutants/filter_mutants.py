@@ -34,7 +34,7 @@ def count_ignores_the_filter(patch: MP) -> None:
     patch.setattr(MemoryRegistry, "count", count)
 
 
-@registry("FIL-022")
+@registry("FIL-022", "FIL-021")
 def index_is_not_told_of_what_is_written_over(patch: MP) -> None:
     patch.setattr(Indexes, "move", lambda self, record, document: None)
     patch.setattr(Indexes, "remove", lambda self, record: None)

@@ -118,6 +118,7 @@ class _Held:
     def __init__(self) -> None:
         self._pages: deque[RecordPage] = deque()
         self._count = 0
+        self._most_bytes = 0
 
     def __len__(self) -> int:
         return self._count
@@ -126,6 +127,11 @@ class _Held:
         """Puts more behind what waits."""
         self._pages.append(page)
         self._count += len(page)
+        self._most_bytes = max(self._most_bytes, sum(map(len, page.metadata_json)))
+
+    def surely_fit(self, size: int, limit: int) -> bool:
+        """Whether the first `size` have no more bytes of metadata than that; false where it takes a closer look."""
+        return self._most_bytes <= limit and size <= len(self._pages[0])
 
     def lengths(self, size: int) -> list[int]:
         """The bytes of metadata of each of the first `size`."""
@@ -154,6 +160,8 @@ def _fitting(held: _Held, query: EnumerateQuery, room: int | None) -> int:
     """How many of those held make up the next page: as many as its size, its bytes and the limit allow."""
     size = min(len(held), query.page_size if room is None else min(query.page_size, room))
     if query.page_bytes is None:
+        return size
+    if held.surely_fit(size, query.page_bytes):
         return size
     lengths = held.lengths(size)
     if sum(lengths) <= query.page_bytes:

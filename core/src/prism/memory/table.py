@@ -169,12 +169,12 @@ class Table:
         decided = chosen is not None and chosen.exact and len(conjuncts) == 1
         begin = self.changes
         for candidates in lists:
-            found = self._only_live(candidates)
+            found = self._only_live(candidates, self.changes if chosen is None else begin)
             yield found if rows is None or (decided and self.changes == begin) else rows(found)
 
     def still_matching(self, records: list[Record], conjuncts: Sequence[Node], since: int) -> list[Record]:
         """Those of the records that are live and match now; they did when there had been `since` changes."""
-        found = self._only_live(records)
+        found = self._only_live(records, since)
         if not conjuncts or self.changes == since:
             return found
         return compile_filter(And(tuple(conjuncts))).rows(found)
@@ -197,8 +197,11 @@ class Table:
                 return
             after, step = identities[-1], CHUNK
 
-    def _only_live(self, records: list[Record]) -> list[Record]:
-        now = self.now()
+    def _only_live(self, records: list[Record], since: int) -> list[Record]:
+        """Those that are live of records that were in the table when there had been `since` changes."""
+        now, expiries = self.now(), self.expiries
+        if self.changes == since and not expiries.unclaimed and not expiries.due(now):
+            return records  # nobody has gone and nobody has expired: there is nothing to look at one by one
         return [record for record in records if record.dies_at > now]
 
     def _put(self, record: Record | None, written: Registration, document: Document, dies_at: Micros) -> None:
