@@ -44,9 +44,9 @@ servers: `python -m prism_conformance.document --run`. How to run the suite agai
 """
 
 _CAPABILITIES: Final = """\
-What a slot declares, it is held to as far as a check can see. The rest is the plugin author's word: prove it with tests of
-your own. A capability declared by a kind of slot that can't have it is refused (SLOT-012), and so is one that an opened
-slot has undeclared (SLOT-020).
+What a slot declares, it is held to as far as a check can see. The rest is the plugin author's word: prove it with tests
+of your own. A capability declared by a kind of slot that can't have it is refused (SLOT-012), and so is one that an
+opened slot has undeclared (SLOT-020).
 """
 
 
