@@ -14,13 +14,16 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import dashboard
-from device import TTL, UPDATED, Log, connected
-from fleet import BUILDING, FLOORS, HQ, Device, Fleet, building, distance_km, select, stations
-from prism import Client, PrismError, Status
-from prism_conformance.servers import ServerError
-from rich.console import Console
-from setting import NAMESPACE, Setting, clients_of, prism, running
+try:
+    import dashboard
+    from device import TTL, UPDATED, Log, connected
+    from fleet import BUILDING, FLOORS, HQ, Device, Fleet, building, distance_km, select, stations
+    from prism import Client, PrismError, Status
+    from prism_conformance.servers import ServerError
+    from rich.console import Console
+    from setting import NAMESPACE, Setting, clients_of, prism, running
+except ModuleNotFoundError as error:
+    sys.exit(f"this demo needs {error.name}; examples/iot/README.md has the pip command that installs it")
 
 OLD = "1.0"
 LOW = 0.2

@@ -20,6 +20,7 @@ from prism.model.errors import (
     InvalidArgument,
     InvalidConfig,
     InvalidFilter,
+    InvalidMetadata,
     NotFound,
     PrismError,
     Unavailable,
@@ -104,6 +105,32 @@ def test_error_is_one_line_and_a_hint() -> None:
     first, second = printed(AlreadyExists("lamp-1 is registered already"))
     assert first == "error: lamp-1 is registered already"
     assert second.startswith("try: --replace")
+
+
+@pytest.mark.parametrize("kind", [Unavailable, DeadlineExceeded])
+def test_backend_that_does_not_answer_is_no_proxy_that_does_not(kind: type[PrismError]) -> None:
+    details = {"slot": "registry", "type": "redis", "namespace": "presence"}
+    hint = printed(kind("the registry slot failed to get", details=details))[-1]
+    assert hint.startswith("try: again in a moment; the proxy answered")
+    assert "registry slot (redis) of namespace 'presence'" in hint
+    assert "-a HOST:PORT" not in hint
+
+
+@pytest.mark.parametrize(
+    ("error", "quoted"),
+    [
+        (InvalidMetadata.at("metadata.fw", "expected a string, got the number 1.2"), "'fw=\"1.2\"'"),
+        (InvalidMetadata.at("metadata.v", "expected a version as a string, got the number 2"), "'v=\"2\"'"),
+        (InvalidFilter.at("$.fw", "expected a string, got the boolean true"), "'fw=\"true\"'"),
+        (InvalidFilter.at("$.fw.in[0]", "expected a string, got the number 1"), "'FIELD=\"1\"'"),
+    ],
+)
+def test_number_that_should_be_a_text_is_shown_in_quotes(error: PrismError, quoted: str) -> None:
+    assert printed(error)[-1] == f"try: quotes make a text of it, and quotes around them reach it: {quoted}"
+
+
+def test_other_wrong_value_gets_no_advice_to_quote() -> None:
+    assert printed(InvalidMetadata.at("metadata.n", 'expected a number, got the string "x"'))[1:] == []
 
 
 def test_error_in_a_clause_is_marked_below_the_character() -> None:

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from prism._version import __version__
 from prism.cli.exits import ExitCode
+from prism.memory.registry import MemoryRegistry
+from prism.model.errors import DeadlineExceeded, PrismError, Unavailable
 
 Cli = Callable[..., Any]
 
@@ -222,6 +224,25 @@ def test_serve_says_what_is_wrong_with_an_address(arguments: tuple[str, ...], co
     assert done.returncode == code
     assert done.stderr.startswith(said)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", [Unavailable, DeadlineExceeded])
+def test_serve_hints_at_the_backend_that_does_not_answer(
+    kind: type[PrismError], cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unreachable(_: MemoryRegistry) -> None:
+        raise ConnectionRefusedError("nobody there") if kind is Unavailable else TimeoutError("no answer")
+
+    monkeypatch.setattr(MemoryRegistry, "open", unreachable)
+    monkeypatch.setattr("prism.server.app.configure_logs", lambda _: None)
+    config = tmp_path / "prism.yaml"
+    config.write_text("namespaces: [{name: presence}]\n")
+    done = cli("serve", "--config", str(config), "--listen", "127.0.0.1:0", "--http", "off")
+    assert done.code == 1
+    problem, hint = done.err.splitlines()[-2:]
+    assert "the registry slot (memory) of namespace 'presence' failed to open" in problem
+    assert "backend_slots.registry of namespace 'presence'" in hint
+    assert "--listen" not in hint
 
 
 def test_wrong_choice_is_told_in_plain_words(cli: Cli) -> None:

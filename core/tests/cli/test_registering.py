@@ -11,6 +11,12 @@ import pytest
 Cli = Callable[..., Any]
 
 
+def test_set_is_the_same_as_a_pair(prism: Cli) -> None:
+    assert prism("register", "alice", "room=a", "--set", "seat=4", "--set", "location.building=HQ").code == 0
+    expected = {"room": "a", "seat": 4, "location": {"building": "HQ"}}
+    assert prism("get", "alice", "--json").json["metadata"] == expected
+
+
 def test_registered_identity_has_the_metadata_that_was_typed(prism: Cli) -> None:
     done = prism("register", "lamp-1", "room=kitchen", "power=0.4", "location.lat=47.5", 'tags=["a"]')
     assert (done.code, done.err) == (0, "")

@@ -34,10 +34,15 @@ class Nats(Options):
     servers: list[str]
 
 
+class Index(Options):
+    field: str
+    type: str | None = None
+
+
 class Postgres(Options):
     connection: str
     schema_name: str = Field(default="prism", alias="schema")
-    indexes: list[dict[str, str]] = []
+    indexes: tuple[Index, ...] = ()
 
 
 class Kafka(Options):

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from prism.config import load_config
+from prism.config.declared import undeclared_indexes
 from prism.model.errors import InvalidConfig
 from prism.plugins.loader import PluginLoader
 
@@ -151,6 +153,42 @@ def test_two_different_default_ttls_are_refused(mistakes: Mistakes) -> None:
     slots = "backend_slots: {registry: {type: memory, ttl_default: 5}}"
     (text,) = mistakes(f"{HEAD}  {slots}\n  ttl: {{default: 6}}\n")
     assert "ttl.default: differs from backend_slots.registry.ttl_default" in text
+
+
+def test_a_wrong_use_messaging_is_one_mistake(mistakes: Mistakes) -> None:
+    slots = "{messaging: {type: memory, delivery: at-least-once}, durability: {use_messaging: maybe}}"
+    (text,) = mistakes(f"{HEAD}  backend_slots: {slots}\n")
+    assert "durability.use_messaging: expected true or false" in text
+
+
+def test_an_unknown_key_within_an_option_gets_its_near_match(mistakes: Mistakes) -> None:
+    slots = "{registry: {type: postgres, connection: c, indexes: [{field: a, tipe: gin}]}}"
+    found = mistakes(f"{HEAD}  backend_slots: {slots}\n")
+    place = "prism.yaml:3: namespaces[0].backend_slots.registry.indexes[0].tipe"
+    assert f'{place}: unknown key; did you mean "type"? allowed are field, type' in found
+
+
+INDEXED = """  identity_schema:
+    additional_fields: {open}
+    fields: {{firmware_version: string, place: {{type: object, fields: {{floor: int}}}}, more: object}}
+  backend_slots:
+    registry: {{type: postgres, connection: c, indexes: [{{field: {field}}}]}}
+    messaging: {{type: nats, servers: [s]}}
+"""
+
+
+def test_an_index_on_a_field_that_a_closed_schema_refuses_is_a_mistake(mistakes: Mistakes) -> None:
+    (text,) = mistakes(HEAD + INDEXED.format(open="false", field="firmware_versoin"))
+    place = "prism.yaml:7: namespaces[0].backend_slots.registry.indexes[0].field"
+    assert text == f'{place}: the schema has no field "firmware_versoin"; did you mean "firmware_version"?'
+
+
+@pytest.mark.parametrize("field", ["firmware_version", "place.floor", "more.of.it", "place.flor"])
+def test_an_index_on_a_field_that_may_exist_is_none(loader: PluginLoader, field: str) -> None:
+    source = yaml.safe_load(HEAD + INDEXED.format(open="false", field=field))
+    namespace = load_config(source, loader=loader).namespaces["n"]
+    told = [found.text for found in undeclared_indexes(namespace.schema, namespace.registry.options)]
+    assert bool(told) is (field == "place.flor")  # its object is open: a warning at the start
 
 
 def test_a_wrong_messaging_block_is_told_once_even_when_durability_uses_it(mistakes: Mistakes) -> None:

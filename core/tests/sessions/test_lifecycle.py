@@ -168,6 +168,16 @@ async def test_a_living_session_is_renewed_and_a_silent_one_is_not() -> None:
             assert proxy.coordinator.metrics.renewed[NS] > 0
 
 
+async def test_renewals_that_fail_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unreachable(*_: object) -> list[object]:
+        raise Unavailable("the registry slot failed to renew")
+
+    async with opened_proxies(1) as (proxy,), proxy.stream(AttachItem("a", {}, ttl=SECOND)):
+        failures = proxy.coordinator.metrics.background_failures
+        monkeypatch.setattr(proxy.coordinator.registrations, "renew", unreachable)
+        await eventually(lambda: failures[f"renewals of {NS}"] > 0)
+
+
 async def test_a_drained_proxy_tells_its_sessions_and_their_registrations_live_on() -> None:
     async with opened_proxies(2, ttl={"attach": 2}) as (leaving, staying), leaving.stream() as stream:
         attachment = await stream.attach("a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -106,3 +107,17 @@ sys.exit(demo.main())
     done = demo(program)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("failed: ClaimFailed: devices that the update is for: expected ")
+
+
+def test_missing_package_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "airportsdata.py").write_text("raise ModuleNotFoundError(name='airportsdata')")
+    done = subprocess.run(
+        [sys.executable, EXAMPLE / "demo.py"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 1
+    assert done.stderr == "this demo needs airportsdata; examples/iot/README.md has the pip command that installs it\n"

@@ -96,3 +96,9 @@ def test_namespaces_never_share_a_topic_nor_differ_by_dot_and_underscore_alone()
 
 def test_partition_of_a_name_stays_the_same_for_ever() -> None:
     assert [partition_of(name, 8) for name in ("alice", "bob", "", "\u00e9")] == [7, 0, 0, 6]
+
+
+def test_wrong_duration_is_told_once() -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        load_config(namespace({"type": "kafka", "retention": "7dd"}, {"use_messaging": True}))
+    assert str(caught.value).count('got the string "7dd"') == 1

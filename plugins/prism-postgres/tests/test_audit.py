@@ -12,7 +12,7 @@ import pytest
 from prism import Client, acting_as
 from prism.config import load_config
 from prism.coordinator.upkeep import audit as read_audit
-from prism.model.audit import AuditKind, AuditQuery
+from prism.model.audit import AuditEntry, AuditKind, AuditQuery
 from prism.model.errors import InvalidConfig, InvalidFilter, PrismError
 from prism.server.app import Proxy
 from prism.slots.context import SlotContext
@@ -222,6 +222,29 @@ async def test_actor_comes_with_the_call_and_its_peer(config: dict[str, Any]) ->
     assert named[1].startswith("Büro (1) (ipv4:127.0.0.1:")
     assert (attached[0], attached[2], left[0]) == ("register", "bob", "unregister")
     assert attached[1].startswith("Büro (1) (ipv4:127.0.0.1:")
+
+
+async def test_actor_is_found_by_name_and_by_peer(config: dict[str, Any], registry: PostgresRegistry) -> None:
+    recorded = [
+        "ops (ipv4:127.0.0.1:54708)",
+        "ops (night) (ipv6:[::1]:7)",
+        "ipv4:127.0.0.1:9",
+        "ipv4:127.0.0.10:9",
+        "%",
+        "op_",
+    ]
+    await registry.record([AuditEntry(AuditKind.MULTICAST, actor, message_id=actor) for actor in recorded])
+
+    async def found(actor: str) -> list[str]:
+        return [entry.actor for entry in reversed(await registry.audit(AuditQuery(actor=actor)))]
+
+    assert await found("ops") == recorded[:2]
+    assert await found("ops (night)") == recorded[1:2]
+    assert await found("127.0.0.1") == [recorded[0], recorded[2]]
+    assert await found("ipv4:127.0.0.1:9") == [recorded[2]]
+    assert await found("::1") == await found("ipv6:[::1]") == [recorded[1]]
+    assert await found(recorded[0]) == [recorded[0]]
+    assert [await found(text) for text in ("%", "op_", "o", "' OR true --")] == [["%"], ["op_"], [], []]
 
 
 async def test_expiry_is_the_proxys(config: dict[str, Any], client: Client) -> None:

@@ -157,9 +157,28 @@ async def test_prune_drops_what_is_not_configured_any_more(written: Written) -> 
     written.write(SCHEMA, indexes=[{"field": "kind"}])
     assert await written.lines("--check") == []
     [dropped] = await written.lines("--check", "--prune")
-    assert dropped.startswith("drop: index ix_1_number_")
+    assert dropped == "drop: index level (number)"
     assert await written.lines("--prune") == [dropped]
     assert await written.lines("--check", "--prune") == []
+
+
+async def test_proxy_says_at_its_start_which_indexes_are_missing(
+    written: Written, caplog: pytest.LogCaptureFixture
+) -> None:
+    written.write(SCHEMA)
+    await written.run("migrate")
+    source = written.write(SCHEMA, indexes=[{"field": "kind"}, {"field": "knid"}])
+    with caplog.at_level("INFO", "prism"):
+        async with client(source) as devices:
+            await devices.registry.count()
+    assert "indexes that aren't there yet: kind (text), knid (number), knid (text); `prism migrate`" in caplog.text
+    assert 'indexes[1].field: the schema has no field "knid"; did you mean "kind"?' in caplog.text
+    await written.run("migrate")
+    caplog.clear()
+    with caplog.at_level("INFO", "prism"):
+        async with client(source) as devices:
+            await devices.registry.count()
+    assert "aren't there yet" not in caplog.text
 
 
 async def test_audit_lists_and_filters(written: Written) -> None:
@@ -189,7 +208,10 @@ async def test_audit_lists_and_filters(written: Written) -> None:
     table = (await written.run("audit", "-n", NS)).stdout
     assert "unregister" in table
     assert "1 targets" in " ".join(table.split())
-    assert (await written.run("audit", "-n", "other")).exit_code == 3
+    other = await written.run("audit", "-n", "other")
+    assert other.exit_code == 3
+    assert f"has no namespace 'other'; it has {NS}" in other.stderr
+    assert "prism ls" not in other.stderr
     assert (await written.run("audit", "-n", NS, "--since", "yesterday")).exit_code == 2
 
 

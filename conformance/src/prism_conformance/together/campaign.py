@@ -173,20 +173,26 @@ class Campaign:
         self._killing = False
 
     async def _kill(self, victim: Victim) -> None:
-        """In the middle of a multicast; returns when one that began afterwards has gone through to everybody."""
+        """In the middle of a multicast; returns when one that began afterwards has gone through to everybody.
+
+        Not before something was acknowledged, which is what there is to lose.
+        """
+        await self._gone_through(0, "nothing went through before the first kill")
         self._sending.clear()
         await self._sending.wait()
         await asyncio.sleep(self._random.uniform(0, 0.01))
         await victim.kill()
         self.record.kills[victim.kind] += 1
         await victim.restart()
-        begun = self._number
+        await self._gone_through(self._number, f"nothing went through {RECOVERY:g} s after {victim.name} was killed")
+
+    async def _gone_through(self, begun: int, otherwise: str) -> None:
+        """Waits for a multicast with a higher number to be acknowledged for everybody."""
         try:
             async with asyncio.timeout(RECOVERY), self._success:
                 await self._success.wait_for(lambda: self._last_success > begun)
         except TimeoutError:
-            last = "; ".join(self.record.errors)
-            raise TimeoutError(f"nothing went through {RECOVERY:g} s after {victim.name} was killed: {last}") from None
+            raise TimeoutError(f"{otherwise}: {'; '.join(self.record.errors)}") from None
 
     async def _send(self, client: Client) -> None:
         while True:

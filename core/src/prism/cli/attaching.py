@@ -41,7 +41,8 @@ def attach(
     """Attach identities and print their messages.
 
     As they come, until Ctrl-C or SIGTERM. With metadata (--set, --metadata) it registers them, and leaving
-    unregisters them unless --keep. Without, it takes over registrations that exist.
+    unregisters them unless --keep. Without, it takes over registrations that exist: their TTL becomes --ttl, or the
+    namespace's for attached identities (30s), and leaving unregisters these too unless --keep.
     """
     document = read_metadata(pairs, metadata)
     target: str | dict[str, dict[str, Any] | None] = (
@@ -80,7 +81,9 @@ def _told(event: InboxEvent) -> str:
             return f"disconnected{f': {event.error.message}' if event.error else ''}; attaching again"
         case Reattached():
             missed = "; messages may have been missed" if event.gap else ""
-            return f"attached again after {event.duration:.1f}s{missed}"
+            # At once is after an expiry: how long messages were missed before it, the client can't know.
+            after = f" after {event.duration:.1f}s" if event.duration >= 0.1 else ""
+            return f"attached again{after}{missed}"
         case MessageGap():
             return f"{event.identity}: {event.dropped or 'some'} messages were lost: {event.reason}"
         case Draining():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, TypeVar
@@ -42,7 +43,8 @@ def run(work: Coroutine[object, object, T]) -> T:
 async def _until_ended(work: Coroutine[object, object, T]) -> T:
     """SIGTERM and SIGHUP cancel the work as Ctrl-C does, so that it leaves what it has attached.
 
-    `serve` has handlers of its own. A SIGHUP that is ignored, as under nohup, stays ignored.
+    `serve` has handlers of its own. A SIGHUP that is ignored, as under nohup, stays ignored. Only a program's main
+    thread gets signals.
     """
     loop, task, came = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
     assert task is not None
@@ -51,7 +53,8 @@ async def _until_ended(work: Coroutine[object, object, T]) -> T:
         came.set()
         task.cancel()
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    in_main = threading.current_thread() is threading.main_thread()
+    for number in (signal.SIGTERM, signal.SIGHUP) if in_main else ():
         if signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, end)
     try:

@@ -21,14 +21,15 @@ class ExitCode(IntEnum):
     UNDELIVERED = 4
     """`send`: at least one delivery is neither DELIVERED nor PENDING."""
     UNREACHABLE = 5
-    """No proxy could be reached, or none answered in time."""
+    """No proxy could be reached, none answered in time, or the backend of the one that answered did not."""
     INTERRUPTED = 130
     """Ctrl-C, SIGTERM or SIGHUP, which `serve` ends with 0 after."""
 
 
 EPILOGUE = (
     "Exit codes: 0 ok, 1 refused or failed, 2 wrong usage or input, 3 not found, "
-    "4 some deliveries neither DELIVERED nor PENDING (send), 5 proxy unreachable or too slow, 130 interrupted."
+    "4 some deliveries neither DELIVERED nor PENDING (send), 5 proxy (or its backend) unreachable or too slow, "
+    "130 interrupted."
 )
 """The last lines of `prism --help`."""
 

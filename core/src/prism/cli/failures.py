@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.console import Console
 from rich.text import Text
 
@@ -11,6 +13,7 @@ from prism.model.errors import (
     AlreadyExists,
     DeadlineExceeded,
     InvalidFilter,
+    InvalidMetadata,
     NotFound,
     PluginError,
     PrismError,
@@ -18,6 +21,7 @@ from prism.model.errors import (
     Unavailable,
 )
 
+_BARE = re.compile(r"\b(?:string|text)\b.*, got the (?:number|boolean) (\S+)$")
 _HINTS: dict[type[PrismError], str] = {
     AlreadyExists: "--replace takes the identity over; prism get IDENTITY shows what is registered",
     DeadlineExceeded: "ask for less at once, or give it longer with --timeout where the command has it",
@@ -70,11 +74,36 @@ def _each(error: PrismError) -> list[str]:
     return [f"  {violation}" for violation in error.violations]
 
 
+def _backend_hint(error: PrismError) -> str:
+    """The proxy answered, and one of its backends did not: another proxy would fare no better."""
+    slot, namespace = error.details["slot"], error.details.get("namespace", "")
+    server = f"the server behind its {slot} slot ({error.details.get('type', '')}) of namespace {namespace!r}"
+    return f"again in a moment; the proxy answered, {server} did not: its /ready and its log say more"
+
+
+def _quoting_hint(error: PrismError) -> str:
+    """What to write where a text is wanted and the shell's bare word was read as a number or as true."""
+    for violation in error.violations:
+        match = _BARE.search(violation.description)
+        if match:
+            name = violation.field.removeprefix("metadata.").removeprefix("$.")
+            if isinstance(error, InvalidFilter) and ("." in name or "[" in name):  # with an operator, most likely
+                name = "FIELD"
+            return f"quotes make a text of it, and quotes around them reach it: '{name}=\"{match[1]}\"'"
+    return ""
+
+
 def _hint(error: PrismError) -> str:
     if isinstance(error, WhereError):
         if error.source != "--where":
             return 'room=engineering battery=0.4 location.building=HQ \'tags=["a","b"]\''
         return "--where room=engineering, 'battery<0.2', '!room', 'country in US,CA', 'location near 48.1,11.5,200km'"
+    if isinstance(error, (Unavailable, DeadlineExceeded)) and "slot" in error.details:
+        return _backend_hint(error)
+    if isinstance(error, NotFound) and "namespaces" in error.details:
+        return ""  # of a configuration file: what it has is said already, and `prism ls` asks a proxy
+    if isinstance(error, (InvalidFilter, InvalidMetadata)) and (quoted := _quoting_hint(error)):
+        return quoted
     for kind in type(error).__mro__:
         if kind in _HINTS:
             return _HINTS[kind]

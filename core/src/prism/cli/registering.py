@@ -35,6 +35,9 @@ def register(
         list[str] | None,
         typer.Argument(metavar="KEY=VALUE", help="Its metadata: room=engineering battery=0.4 location.lat=47.5"),
     ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="The same as KEY=VALUE; repeatable.")
+    ] = None,
     metadata: MetadataJson = None,
     ttl: Ttl = None,
     replace: Annotated[bool, typer.Option("--replace", help="Take over a registration that exists.")] = False,
@@ -42,8 +45,11 @@ def register(
     namespace: Namespace = DEFAULT_NAMESPACE,
     address: Address = None,
 ) -> None:
-    """Register an identity with its metadata."""
-    document = read_metadata(pairs, metadata) or {}
+    """Register an identity with its metadata.
+
+    A value that reads as a number, true or null is one; text in quotes stays text: 'firmware_version="1.2"'.
+    """
+    document = read_metadata([*(pairs or ()), *(set_ or ())], metadata) or {}
     done = with_client(
         namespace,
         address,

@@ -16,7 +16,7 @@ from prism.cli.connection import needing, reported, run
 from prism.cli.exits import ExitCode
 from prism.cli.failures import print_problem
 from prism.cli.screen import stderr, stdout
-from prism.model.errors import Unavailable
+from prism.model.errors import DeadlineExceeded, PrismError, Unavailable
 
 if TYPE_CHECKING:
     from prism.config import ProxyConfig
@@ -88,10 +88,19 @@ async def _serve(settings: ProxyConfig, listen: str | None, http: str | None) ->
 
     try:
         await serve_proxy(settings, listen=listen, http_listen=http, ready=_announce)
-    except Unavailable as error:
-        fix = "--listen and --http choose other addresses; port 0 takes a free one, --http off serves no HTTP"
-        print_problem(stderr(), error.message, fix)
+    except (Unavailable, DeadlineExceeded) as error:
+        print_problem(stderr(), error.message, _start_hint(error))
         raise typer.Exit(ExitCode.FAILED) from error
+
+
+def _start_hint(error: PrismError) -> str:
+    """What to try where a proxy doesn't start: an error with a slot in its details is a backend's."""
+    slot = error.details.get("slot")
+    if slot is None:
+        return "--listen and --http choose other addresses; port 0 takes a free one, --http off serves no HTTP"
+    namespace = error.details.get("namespace", "")
+    place = f"backend_slots.{slot} of namespace {namespace!r}"
+    return f"see that its server runs and can be reached from here; in the configuration, check {place}"
 
 
 def _announce(proxy: Proxy) -> None:

@@ -14,6 +14,7 @@ from prism.cli.failures import print_problem
 from prism.cli.moments import moment
 from prism.cli.options import Json
 from prism.cli.screen import cell, print_json, print_json_line, printable, stderr, stdout, table
+from prism.filters.suggest import did_you_mean
 from prism.model.audit import AuditEntry, AuditKind, AuditQuery
 from prism.model.errors import NotFound
 from prism.model.time import to_rfc3339
@@ -76,7 +77,7 @@ def audit(
     namespace: Annotated[str, typer.Option("--namespace", "-n", metavar="NAME", help="Whose audit.")],
     kind: Annotated[list[AuditKind] | None, typer.Option("--kind", help="Only such entries; repeatable.")] = None,
     actor: Annotated[
-        str | None, typer.Option("--actor", metavar="TEXT", help="Only what was done for this one.")
+        str | None, typer.Option("--actor", metavar="NAME|HOST", help="Only of this name, or from this peer.")
     ] = None,
     identity: Annotated[str | None, typer.Option("--identity", metavar="NAME", help="Only of this identity.")] = None,
     message_id: Annotated[
@@ -109,7 +110,7 @@ def audit(
     listing = table("#when", "what", "who", "whom", "result")
     for entry in entries:
         listing.add_row(
-            f"{to_rfc3339(entry.at)[:19]}Z",
+            to_rfc3339(entry.at),
             entry.kind.value,
             cell(entry.actor),
             cell(_whom(entry)),
@@ -145,7 +146,10 @@ async def _audit(config: NamespaceConfig, query: AuditQuery) -> list[AuditEntry]
 def _chosen(namespaces: dict[str, NamespaceConfig], names: list[str] | None) -> list[NamespaceConfig]:
     for name in names or ():
         if name not in namespaces:
-            raise NotFound(f"the configuration has no namespace {name!r}; it has {', '.join(namespaces) or 'none'}")
+            has = ", ".join(namespaces) or "none"
+            hint = did_you_mean(name, namespaces)
+            text = f"the configuration has no namespace {name!r}; it has {has}{hint}"
+            raise NotFound(text, details={"namespaces": has})
     return [config for name, config in namespaces.items() if not names or name in names]
 
 

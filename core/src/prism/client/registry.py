@@ -352,7 +352,8 @@ class Registry:
 
         Args:
             identity: one identity, or a mapping of many to their metadata, all on one stream (a gateway).
-            metadata: of the one identity; None takes over the registration that exists (NotFound without one).
+            metadata: of the one identity; None takes over the registration that exists (NotFound without one), whose
+                TTL becomes this session's.
             ttl: whole seconds it stays registered after its stream is lost; None is the namespace's default (30).
             keep: on leaving, leave it registered until its TTL, reachable by its queue; otherwise unregister.
             only_if_absent: AlreadyExists where it is registered; otherwise the newer session wins.

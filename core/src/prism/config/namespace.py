@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from prism.config.declared import undeclared_indexes
 from prism.config.needs import broken_needs, read_needs
 from prism.config.section import Section
-from prism.config.settings import NamespaceConfig, Needs
+from prism.config.settings import NamespaceConfig, Needs, SlotConfig
 from prism.config.slotblocks import SlotBlocks, SlotReader
 from prism.model.errors import InvalidArgument
 from prism.model.identity import check_namespace
@@ -44,6 +45,8 @@ class NamespaceReader:
         timeout = section.whole("timeout_ms", 1_000, minimum=0) * 1_000
         sweep_interval = section.duration("sweep_interval", SECOND, minimum=SECOND // 100)
         section.finish()
+        if slots.registry is not None:
+            self._check_indexes(section, schema, slots.registry)
         if needs_section is not None:
             self._check_needs(needs_section, needs, slots)
         if len(self._mistakes) > found or slots.registry is None or slots.messaging is None:
@@ -71,6 +74,13 @@ class NamespaceReader:
         if source is None:
             return None
         return read_schema(source, (*section.place, "identity_schema"), self._mistakes)
+
+    def _check_indexes(self, section: Section, schema: IdentitySchema | None, registry: SlotConfig) -> None:
+        """Notes indexes on fields that a closed schema refuses: nothing would ever be in them."""
+        for found in undeclared_indexes(schema, registry.options):
+            if found.closed:
+                place = (*section.place, "backend_slots", "registry", "indexes", found.position, "field")
+                self._mistakes.append(Mistake(place, found.text))
 
     def _check_needs(self, section: Section, needs: Needs, slots: SlotBlocks) -> None:
         """Notes broken promises; of slots that couldn't be read nothing is known, so nothing is said."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, get_args
 
 from prism.filters.suggest import did_you_mean
 from prism.model.json import describe
@@ -42,19 +42,44 @@ def _mistake(detail: ErrorDetails, spec: SlotSpec, place: Place, reserved: tuple
     at = tuple(detail["loc"])
     here = (*place, *at)
     if detail["type"] == "extra_forbidden":
-        if len(at) > 1:
+        inner = _model_at(spec.config, at[:-1])
+        known = [] if inner is None else _option_names(inner)
+        if len(at) == 1:
+            known = [*reserved, *known]
+        if not known:
             return Mistake(here, "unknown key")
-        known = [*reserved, *_option_names(spec)]
-        hint = did_you_mean(str(at[0]), known)
+        hint = did_you_mean(str(at[-1]), known)
         return Mistake(here, f"unknown key{hint}{'' if hint else ';'} allowed are {', '.join(known)}")
     if detail["type"] == "missing":
         return Mistake(here, f'is missing; type "{spec.type}" needs it')
     text = detail["msg"].removeprefix("Value error, ")
-    return Mistake(here, f"{text[:1].lower()}{text[1:]}{_got(detail['input'], here)}")
+    got = "" if ", got " in text else _got(detail["input"], here)
+    return Mistake(here, f"{text[:1].lower()}{text[1:]}{got}")
 
 
-def _option_names(spec: SlotSpec) -> list[str]:
-    fields = spec.config.model_fields.items()
+def _model_at(model: type[BaseModel], at: tuple[int | str, ...]) -> type[BaseModel] | None:
+    """The model of the mapping at a place within a model's, None where that can't be told."""
+    from pydantic import BaseModel  # noqa: PLC0415 - only a mistake needs it
+
+    def models(annotation: Any) -> Iterator[type[BaseModel]]:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield annotation
+        for argument in get_args(annotation):
+            yield from models(argument)
+
+    for step in at:
+        if isinstance(step, int):
+            continue
+        field = next((each for name, each in model.model_fields.items() if step in (name, each.alias)), None)
+        inner = list(models(field.annotation)) if field is not None else []
+        if len(inner) != 1:
+            return None
+        (model,) = inner
+    return model
+
+
+def _option_names(model: type[BaseModel]) -> list[str]:
+    fields = model.model_fields.items()
     return [field.alias or name for name, field in fields]
 
 

@@ -122,7 +122,11 @@ class SlotReader:
         return SlotConfig(kind, slot_type, dict(options), spec, config) if config is not None else None
 
     def _durability(self, block: Section, messaging: Section, message_slot: SlotConfig | None) -> SlotConfig | None:
-        if not block.boolean("use_messaging", False):
+        found = len(self._mistakes)
+        use_messaging = block.boolean("use_messaging", False)
+        if len(self._mistakes) > found:  # either is possible, and each would find mistakes of its own
+            return None
+        if not use_messaging:
             return self._slot(SlotKind.DURABILITY, block)
         for key in block.rest():
             block.wrong(key, "can't stand beside `use_messaging: true`: type and options are the messaging slot's")

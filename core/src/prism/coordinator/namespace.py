@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from prism.config import NamespaceConfig, SlotConfig, check_mix, check_needs
+from prism.config.declared import undeclared_indexes
 from prism.coordinator.guard import Guard
 from prism.filters import Node, bind, parse
 from prism.filters.ast import SortKey
@@ -157,6 +158,8 @@ async def open_namespace(config: NamespaceConfig, address: str, clock: Clock | N
     Raises PluginError, InvalidConfig (options, or needs that the slots don't keep) or Unavailable. What was
     opened before a failure is closed again.
     """
+    for found in undeclared_indexes(config.schema, config.registry.options):
+        logger.warning("namespace %r: indexes[%d].field: %s", config.name, found.position, found.text)
     opening = _Opening(config, clock)
     try:
         registry = await opening.slot(SlotKind.REGISTRY, config.registry, RegistryBackend)  # type: ignore[type-abstract]

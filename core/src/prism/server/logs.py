@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 from typing import TextIO
 
 import structlog
 
-LOGGERS = ("prism", "grpc", "aiohttp")
+OWN = "prism"
+"""The logger whose level is configured. All others, the drivers of backends among them, tell warnings, and seldom."""
+REPEAT = 60.0
+"""Seconds in which one place in somebody else's code is heard once: drivers repeat themselves during an outage."""
 
 
 def configure_logs(level: str = "info", stream: TextIO | None = None) -> None:
@@ -31,10 +36,41 @@ def configure_logs(level: str = "info", stream: TextIO | None = None) -> None:
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
     )
-    handler = logging.StreamHandler(out)
+    handler = _Handler(out)
     handler.setFormatter(formatter)
-    for name in LOGGERS:
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.propagate = False
-        logger.setLevel(level.upper() if name == "prism" else "WARNING")
+    handler.addFilter(Seldom())
+    root = logging.getLogger()
+    root.handlers = [*(each for each in root.handlers if not isinstance(each, _Handler)), handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger(OWN).setLevel(level.upper())
+
+
+class Seldom(logging.Filter):
+    """Lets Prism's own records through, and of every place in other code one in REPEAT seconds.
+
+    The next one that comes through says how many were withheld. What a driver can't do is told by Prism's own errors.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._heard: dict[tuple[str, int, int], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written."""
+        if record.name == OWN or record.name.startswith(f"{OWN}."):
+            return True
+        place, now = (record.name, record.levelno, record.lineno), self._clock()
+        since, withheld = self._heard.get(place, (-REPEAT, 0))
+        if now - since < REPEAT:
+            self._heard[place] = (since, withheld + 1)
+            return False
+        self._heard[place] = (now, 0)
+        if withheld:
+            record.msg = f"{record.getMessage()} (and {withheld:,} more like it since the last one)"
+            record.args = None
+        return True
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """The one handler that `configure_logs` made; made anew it takes the place of the earlier."""

@@ -273,6 +273,7 @@ class Hosting:
         try:
             outcomes = await self._coordinator.registrations.renew(self.ns, renewals)
         except PrismError as error:
+            self._coordinator.metrics.background_failures[f"renewals of {self.ns.name}"] += 1
             logger.warning("namespace %r: %d registrations were not renewed: %s", self.ns.name, len(bindings), error)
             return False
         for binding, outcome in zip(bindings, outcomes, strict=True):

@@ -30,6 +30,8 @@ _RECORD: Final = """
 _COLUMNS: Final = (
     "sequence, at, kind, actor, identity, registration_id, revision, message_id, filter, targets, outcomes, detail"
 )
+_PEER: Final = r"COALESCE(substring(actor FROM ' \(([^()]*)\)$'), actor)"
+"""Where a call came from: what stands in parentheses at the end of the actor, or all of it."""
 _KEEP: Final = """
     UPDATE __schema__.namespaces SET audit_days = $2 WHERE number = $1 AND audit_days IS DISTINCT FROM $2
 """
@@ -69,7 +71,7 @@ async def read(database: Database, schema: str, number: int, query: AuditQuery) 
     if query.until is not None:
         where("at <", to_datetime(query.until), "timestamptz")
     if query.actor is not None:
-        where("actor =", _clean(query.actor), "text")
+        conditions.append(_made_for(_clean(query.actor), parameters))
     if query.identity is not None:
         conditions.append("identity <> ''")
         where("identity =", _clean(query.identity), "text")
@@ -127,6 +129,18 @@ async def maintain(database: Database, schema: str) -> tuple[list[str], list[str
         return [row["name"] for row in made], [row["name"] for row in dropped]
 
     return await database.in_transaction(act, harmless=True)
+
+
+def _made_for(actor: str, parameters: Parameters) -> str:
+    """Entries whose actor is this one as recorded, its name, or its peer with or without the port.
+
+    Recorded are `NAME`, `PEER` or `NAME (PEER)`. Texts are compared as they are: no character in them is special.
+    """
+    peers = (actor, f"ipv4:{actor}", f"ipv6:{actor}", f"ipv6:[{actor}]")
+    whole, named = parameters.bind(actor, "text"), parameters.bind(f"{actor} (", "text")
+    hosts = [f"starts_with({_PEER}, {parameters.bind(f'{peer}:', 'text')})" for peer in peers if actor]
+    exactly = f"{_PEER} = ANY({parameters.bind(list(peers), 'text[]')})"
+    return f"({' OR '.join((f'actor = {whole}', f'starts_with(actor, {named})', exactly, *hosts))})"
 
 
 def _json(value: Any) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -29,7 +29,8 @@ _LOCK: Final = "SELECT pg_try_advisory_lock(hashtextextended('prism indexes ' ||
 _LOCK_PAUSE: Final = 0.1
 
 _FOUND: Final = """
-    SELECT c.relname AS name, i.indisvalid AS valid, pg_relation_size(c.oid) AS bytes,
+    SELECT c.relname AS name, obj_description(c.oid, 'pg_class') AS title, i.indisvalid AS valid,
+        pg_relation_size(c.oid) AS bytes,
         EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = c.oid) AS building
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     WHERE i.indrelid = '__schema__.registrations'::regclass AND starts_with(c.relname, $1)
@@ -76,6 +77,11 @@ class IndexState:
     unwanted: tuple[str, ...]
     broken: tuple[str, ...]
     building: tuple[str, ...]
+    titles: Mapping[str, str]
+
+    def title(self, name: str) -> str:
+        """What an index is of, for people; its name where nothing says."""
+        return self.titles.get(name, name)
 
 
 def tables_of(fields: Iterable[FieldIndex]) -> tuple[TableIndex, ...]:
@@ -96,6 +102,7 @@ async def look(database: Database, schema: str, number: int, fields: Sequence[Fi
         tuple(sorted(valid - set(wanted))),
         tuple(sorted(broken)),
         tuple(sorted(building)),
+        {row["name"]: row["title"] for row in rows if row["title"]} | {name: wanted[name].title for name in wanted},
     )
 
 
@@ -116,14 +123,14 @@ async def build(database: Database, schema: str, number: int, fields: Sequence[F
 
 
 async def prune(database: Database, schema: str, number: int, fields: Sequence[FieldIndex]) -> list[str]:
-    """Drops the indexes of a namespace that nothing asks for, and returns their names."""
+    """Drops the indexes of a namespace that nothing asks for, and says what they were of."""
     state = await look(database, schema, number, fields)
     names = [*state.unwanted, *state.broken]
     if names:
         async with _changing(database, schema) as connection:
             for name in names:
                 await _drop(connection, schema, name)
-    return names
+    return [state.title(name) for name in names]
 
 
 @asynccontextmanager

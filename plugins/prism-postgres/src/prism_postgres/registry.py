@@ -84,9 +84,23 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
         database, schema = self._database, self._config.db_schema
         if self._config.auto_migrate:
             await indexing.build(database, schema, self._number, self._indexes)
+        else:
+            await self._report_missing_indexes()
         if self._context.audit:
             await auditing.keep(database, schema, self._number, self._config.audit_days)
             await self._maintain_audit()
+
+    async def _report_missing_indexes(self) -> None:
+        """Logs which indexes aren't there yet: everything works without, slower."""
+        state = await indexing.look(self._database, self._config.db_schema, self._number, self._indexes)
+        titles = [*(index.title for index in state.missing), *map(state.title, state.building)]
+        if titles:
+            logger.info(
+                "namespace %r: indexes that aren't there yet: %s; `prism migrate` makes them, until then filters on "
+                "these fields read more",
+                self._context.namespace,
+                ", ".join(titles),
+            )
 
     async def set(self, writes: Sequence[Write]) -> list[SetOutcome]:
         """Stores registrations, up to 5,000 or 4 MiB of metadata in one statement."""
@@ -225,9 +239,9 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
         number = await namespace_number(database, schema, self._context.namespace)
         state = await indexing.look(database, schema, number, self._indexes)
         lines = [f"index: {index.title}" for index in state.missing]
-        lines += [f"being made: {name}" for name in state.building]
+        lines += [f"being made: index {state.title(name)}" for name in state.building]
         if prune:
-            lines += [f"drop: index {name}" for name in (*state.unwanted, *state.broken)]
+            lines += [f"drop: index {state.title(name)}" for name in (*state.unwanted, *state.broken)]
         return lines + [f"drop: {name}, kept no longer" for name in await auditing.pending(database, schema)]
 
     async def _migrate_more(self, database: Database, number: int, *, prune: bool) -> list[str]:
@@ -235,7 +249,7 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
         lines = [f"index: {title}" for title in await indexing.build(database, schema, number, self._indexes)]
         if prune:
             dropped = await indexing.prune(database, schema, number, self._indexes)
-            lines += [f"drop: index {name}" for name in dropped]
+            lines += [f"drop: index {title}" for title in dropped]
         if self._context.audit:
             await auditing.keep(database, schema, number, self._config.audit_days)
             made, outlived = await auditing.maintain(database, schema)

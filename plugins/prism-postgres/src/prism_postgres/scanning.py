@@ -153,7 +153,7 @@ class Scan:
                         lost, rows = False, found
                         left = None if left is None else left - len(rows)
                         for first in range(0, len(rows), size):
-                            page = await self._still_live(rows[first : first + size], clock.at_most())
+                            page = await self._still_live(stream, rows[first : first + size], clock.at_most())
                             if page:
                                 yield self._page(page)
                         if len(rows) < count:
@@ -172,7 +172,7 @@ class Scan:
     def _position(self, row: Row) -> list[Any]:
         return [*tuple(row)[len(row) - PARTS * len(self._query.sort) :], row["identity"]]
 
-    async def _still_live(self, page: list[Row], now: int) -> list[Row]:
+    async def _still_live(self, stream: RowStream, page: list[Row], now: int) -> list[Row]:
         """The page without what has expired by now."""
         at = self._expiry
         expiries = [row[at] for row in page]
@@ -182,7 +182,9 @@ class Scan:
             return page
         doubtful = [row["identity"] for row in page if row[at] is not None and row[at] <= now]
         sql = in_schema(_STILL_LIVE, self._where.schema)
-        rows = await self._database.fetch(sql, self._where.namespace, doubtful, harmless=True)
+        rows = await stream.now(sql, self._where.namespace, doubtful)
+        if rows is None:
+            rows = await self._database.fetch(sql, self._where.namespace, doubtful, harmless=True)
         gone = set(doubtful) - {row["identity"] for row in rows}
         return [row for row in page if row["identity"] not in gone]
 

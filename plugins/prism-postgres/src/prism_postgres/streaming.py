@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from prism_postgres.errors import LOST
-from prism_postgres.pool import Database, Row
+from prism_postgres.pool import Connection, Database, Row
 
 IDLE: Final = 0.25
 """Seconds without a call after which the connection is given back."""
@@ -29,16 +29,19 @@ class RowStream:
         self._sql = sql
         self._values = values
         self._stack = AsyncExitStack()
+        self._connection: Connection = None
         self._cursor: Any = None
         self._idle: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
         self._began = 0.0
+        self._has_begun = False
 
     async def __aenter__(self) -> Self:
         """Begins. Raises NoConnection or asyncpg's error."""
         async with AsyncExitStack() as stack:
             connection = await stack.enter_async_context(self._database.connection())
             await stack.enter_async_context(connection.transaction(readonly=True))
+            self._connection = connection
             self._cursor = await connection.cursor(self._sql, *self._values)
             self._stack = stack.pop_all()
         self._began = asyncio.get_running_loop().time()
@@ -57,10 +60,21 @@ class RowStream:
         """Up to so many rows, fewer only at the end; None when it is over before the end. Raises asyncpg's error."""
         self._rest()
         loop = asyncio.get_running_loop()
-        if self._closing is not None or loop.time() - self._began > LIFETIME:
+        if self._closing is not None or (self._has_begun and loop.time() - self._began > LIFETIME):
             return None
+        self._has_begun = True  # the first rows come however long they take: every stream gets on
         rows: list[Row] = await self._cursor.fetch(count)
         self._idle = loop.call_later(IDLE, self._give_back)
+        return rows
+
+    async def now(self, sql: str, *values: Any) -> list[Row] | None:
+        """The rows of another statement, as of now, on the same connection: who waits for a second one while holding
+        one may wait for ever. None when the stream is over. Raises asyncpg's error."""
+        self._rest()
+        if self._closing is not None:
+            return None
+        rows: list[Row] = await self._connection.fetch(sql, *values)
+        self._idle = asyncio.get_running_loop().call_later(IDLE, self._give_back)
         return rows
 
     def _rest(self) -> None:
