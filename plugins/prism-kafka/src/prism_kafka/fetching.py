@@ -131,6 +131,10 @@ class Tail:
         """Whether it follows a partition."""
         return partition in self._positions
 
+    def has_read(self, partition: TopicPartition, end: int) -> bool:
+        """Whether it is past an offset, or doesn't follow the partition."""
+        return self._positions.get(partition, end) >= end
+
     async def run(self) -> None:
         """Reads for ever; a connection that is lost is made again. Raises what `deliver` raises."""
         requests: dict[Any, asyncio.Task[None]] = {}

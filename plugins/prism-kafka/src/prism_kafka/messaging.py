@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import TopicPartition
@@ -49,24 +49,28 @@ class KafkaSubscription(Subscription):
     def __init__(self, slot: KafkaMessaging) -> None:
         self._slot = slot
         self._topics: set[Topic] = set()
+        self._changing = asyncio.Lock()
         self.buffer = Buffer()
 
     async def add(self, topics: Sequence[Topic]) -> None:
         """Listens to more topics. Raises InternalError on a closed subscription."""
-        if self.buffer.is_closed():
-            raise InternalError("the subscription is closed; call subscribe() for a new one")
-        fresh = list(dict.fromkeys(topic for topic in topics if topic not in self._topics))
-        await self._slot.listen(self, fresh)
-        if self.buffer.is_closed():  # meanwhile
-            self._slot.leave(self, fresh)
-        else:
-            self._topics.update(fresh)
+        async with self._changing:
+            if self.buffer.is_closed():
+                raise InternalError("the subscription is closed; call subscribe() for a new one")
+            fresh = list(dict.fromkeys(topic for topic in topics if topic not in self._topics))
+            await self._slot.listen(self, fresh)
+            if self.buffer.is_closed():  # meanwhile
+                self._slot.leave(self, fresh)
+            else:
+                self._topics.update(fresh)
 
     async def remove(self, topics: Sequence[Topic]) -> None:
-        """Stops listening to some; what has come in already is still delivered."""
-        gone = [topic for topic in topics if topic in self._topics]
-        self._topics.difference_update(gone)
-        self._slot.leave(self, gone)
+        """Stops listening to some; what was published before is still delivered, as long as the brokers answer."""
+        async with self._changing:
+            await self._slot.catch_up([topic for topic in topics if topic in self._topics])
+            gone = [topic for topic in topics if topic in self._topics]  # none where it was closed meanwhile
+            self._topics.difference_update(gone)
+            self._slot.leave(self, dict.fromkeys(gone))
 
     def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
         """Itself: the subscription is its own iterator."""
@@ -100,6 +104,8 @@ class KafkaMessaging(KafkaSlot, MessagingBackend):
         self._subscriptions: set[KafkaSubscription] = set()
         self._listeners: defaultdict[TopicPartition, dict[bytes, dict[KafkaSubscription, Topic]]] = defaultdict(dict)
         self._adding = asyncio.Lock()
+        self._progress = asyncio.Condition()
+        """Notified whenever something has been read."""
 
     async def close(self) -> None:
         """Closes the slot's subscriptions and leaves the link."""
@@ -156,7 +162,26 @@ class KafkaMessaging(KafkaSlot, MessagingBackend):
             for topic, place in places.items():
                 self._listeners[place].setdefault(topic.name.encode(), {})[subscription] = topic
 
-    def leave(self, subscription: KafkaSubscription, topics: Sequence[Topic]) -> None:
+    async def catch_up(self, topics: Sequence[Topic]) -> None:
+        """Waits until all that has been published to topics by now is read; no longer than a request may take."""
+        partitions: defaultdict[str, set[int]] = defaultdict(set)
+        for topic in topics:
+            place = self._place(topic)
+            partitions[place.topic].add(place.partition)
+        try:
+            async with asyncio.timeout(self._config.request_timeout):
+                for name, numbers in partitions.items():
+                    ends = await offsets(self._link, name, sorted(numbers), END)
+                    for number, end in ends.items():
+                        await self._read_until(TopicPartition(name, number), end)
+        except (TimeoutError, *_FAILURES) as error:
+            logger.debug("not all that was published before topics were removed could be read: %r", error)
+
+    async def _read_until(self, place: TopicPartition, end: int) -> None:
+        async with self._progress:
+            await self._progress.wait_for(lambda: self._following is None or self._following.has_read(place, end))
+
+    def leave(self, subscription: KafkaSubscription, topics: Iterable[Topic]) -> None:
         """Hands a subscription no more of topics; a partition that nobody listens to is read no more."""
         for topic in topics:
             place, key = self._place(topic), topic.name.encode()
@@ -183,9 +208,7 @@ class KafkaMessaging(KafkaSlot, MessagingBackend):
 
     async def _deliver(self, partition: TopicPartition, records: Sequence[Record], after: int, end: int) -> None:
         del after, end
-        listeners = self._listeners.get(partition)
-        if not listeners:
-            return
+        listeners = self._listeners.get(partition, {})
         for record in records:
             found = listeners.get(record.key)
             if found is None:
@@ -194,6 +217,8 @@ class KafkaMessaging(KafkaSlot, MessagingBackend):
             publication = Publication(record.value or b"", headers)
             for subscription, topic in found.items():
                 subscription.buffer.put(Received(topic, publication))
+        async with self._progress:
+            self._progress.notify_all()
 
     async def _lose(self, partition: TopicPartition) -> int:
         """Goes on at the end, and tells those who listen there."""

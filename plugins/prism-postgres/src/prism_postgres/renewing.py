@@ -26,7 +26,8 @@ _LEASES: Final = f"""
 async def renew(database: Database, schema: str, number: int, renewals: Sequence[Renewal]) -> Sequence[RenewOutcome]:
     """An outcome for each; no identity may be there twice. It's repeated when it was cut off: that changes nothing."""
     outcomes: list[Any] = [None] * len(renewals)
-    left = list(range(len(renewals)))
+    # Leases are locked in the order they are given: in that of identities, like everywhere, nobody waits in a circle.
+    left = sorted(range(len(renewals)), key=lambda i: renewals[i].identity)
     for _ in range(_ATTEMPTS):
         chosen = [renewals[i] for i in left]
         row = await database.fetch_row(
