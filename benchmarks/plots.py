@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from benchmarks.harness import RESULTS, Figure
 
@@ -31,7 +33,12 @@ def figures(report: dict[str, Any]) -> list[Figure]:
 def draw(reports: Mapping[str, dict[str, Any]], into: Path = RESULTS) -> list[Path]:
     """Draws reports into a folder; the pictures."""
     pictures = []
-    promised = [figure for report in reports.values() for figure in figures(report) if figure.target is not None]
+    promised = [
+        replace(figure, name=f"{name}: {figure.name}")
+        for name, report in reports.items()
+        for figure in figures(report)
+        if figure.target is not None
+    ]
     if promised:
         pictures.append(_against_targets(promised, into / "targets.png"))
     if "filters" in reports:
@@ -57,9 +64,14 @@ def _curves(report: dict[str, Any], path: Path) -> Path:
                 )
         axes.set_xscale("log")
         axes.set_yscale("log")
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_ylim(0.05, 20 if what == "size" else None)
         axes.set_xlabel(titles[what])
         axes.set_ylabel("ms")
-        axes.legend(fontsize=7)
+        axes.legend(fontsize=7, loc="best")
         axes.invert_yaxis()  # which saving turns round
     return _save(canvas, path)
 

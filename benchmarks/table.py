@@ -49,8 +49,7 @@ what is compared is measured alternately in one run, ratios are medians of the r
   receipts, beside the query for the same rows and a publication as large, and until all receipts are in.
 - **redis_registry**: targets and registrations by an indexed field of 100,000 on Redis; a filter without an index,
   beside reading a hash of the same documents with HSCAN, decoding and filtering by hand; batches of writes and of
-  renewals,
-  beside pipelines of redis-py. The registry slot, or the embedded client on it, without gRPC.
+  renewals, beside pipelines of redis-py. The registry slot, or the embedded client on it, without gRPC.
 - **redis_messages**: multicasts on Redis alone to 10,000 topics of native subscribers and to 10,000 queues, beside
   redis-py's pipelines of PUBLISH and XADD.
 - **attached**: a multicast by an indexed field to 10,000 identities on two proxies, on Redis and NATS, beside reading
