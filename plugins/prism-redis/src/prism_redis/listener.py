@@ -205,7 +205,7 @@ class Listener:
             if reply.__class__ is list and len(reply) == 3:
                 kind, channel, content = reply
                 if content.__class__ is bytes:
-                    if channel in self.wanted:
+                    if channel in self.wanted or channel in self._leaving:  # until the server says that we left
                         heard.append((channel, content))
                     continue
                 self._confirm(kind, channel)

@@ -164,10 +164,15 @@ class RedisSubscription(Subscription, Ear):
             raise
 
     async def remove(self, topics: Sequence[Topic]) -> None:
-        """Stops listening to some; what has come in already is still delivered."""
-        channels = [self._channel(topic)[1] for topic in topics]
-        known = [channel for channel in dict.fromkeys(channels) if self._topics.pop(channel, None) is not None]
-        await together(listener.remove(known) for listener in list(self._listeners.values()))
+        """Stops listening to some; what was published before is still delivered."""
+        channels = dict.fromkeys(self._channel(topic)[1] for topic in topics)
+        known = [channel for channel in channels if channel in self._topics]
+        try:
+            await together(listener.remove(known) for listener in list(self._listeners.values()))
+        finally:
+            for channel in known:
+                if not any(channel in listener.wanted for listener in self._listeners.values()):  # not added again
+                    self._topics.pop(channel, None)
 
     def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
         """Itself: the subscription is its own iterator."""
