@@ -49,8 +49,14 @@ class NatsSubscription(Subscription):
             raise
 
     async def remove(self, topics: Sequence[Topic]) -> None:
-        """Stops listening to some; what has come in already is still delivered."""
-        if await self._leave(topics) and self._link.is_connected:
+        """Stops listening to some; what was published before is still delivered."""
+        left = False
+        try:
+            if self._link.is_connected:
+                await self._link.barrier()  # what the server took before comes in ahead of its answer
+        finally:
+            left = await self._leave(topics)
+        if left and self._link.is_connected:
             await self._link.barrier()
 
     def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
