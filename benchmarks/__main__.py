@@ -28,7 +28,8 @@ NAMES = (
     "redis_messages",
     "attached",
     "presence",
-    "growth",
+    "redis_growth",
+    "postgres_growth",
 )
 LIMIT = 300
 """Seconds that one of them may take."""

@@ -1,13 +1,13 @@
-"""How costs grow on Redis: with the size of the registry, and with the number of hits.
+"""How costs grow with the size of the registry, and with the number of hits.
 
-`python -m benchmarks.growth` goes to 100,000 identities, `--million` to 1,000,000 (about 2 GB of memory, some minutes).
+`python -m benchmarks.redis_growth` and `python -m benchmarks.postgres_growth` go to 100,000 identities, and with
+`--million` to 1,000,000 (about 2 GB of memory or disk, some minutes).
 """
 
 from __future__ import annotations
 
-import asyncio
+import argparse
 import statistics
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,14 +16,10 @@ import orjson
 from prism.filters.parse import parse
 from prism.model.time import SECOND
 from prism.server.garbage import relax_collector
-from prism.slots.registry import Anything, Projection, Query, Renewal, Renewed, Stored, Write
-from prism_conformance.servers import start
-from prism_redis.registry import RedisRegistry
-from redis.asyncio import Redis
+from prism.slots.registry import Anything, Projection, Query, RegistryBackend, Renewal, Renewed, Stored, Write
 
-from benchmarks.backends import redis_registry
 from benchmarks.documents import document, identity
-from benchmarks.harness import Report, quick
+from benchmarks.harness import Report
 
 BATCH = 5_000
 FEW = 100
@@ -56,7 +52,7 @@ def room(number: int) -> int:
     return size
 
 
-async def fill(registry: RedisRegistry, first: int, last: int) -> float:
+async def fill(registry: RegistryBackend, first: int, last: int) -> float:
     """Registers more devices; microseconds for each."""
     began = time.perf_counter()
     for begin in range(first, last, BATCH):
@@ -76,7 +72,7 @@ async def quartile(work: Callable[[], Awaitable[object]], rounds: int) -> float:
     return statistics.quantiles(seconds, n=4)[0] * 1e6
 
 
-async def at_size(registry: RedisRegistry, size: int, rounds: int) -> list[Cost]:
+async def at_size(registry: RegistryBackend, size: int, rounds: int) -> list[Cost]:
     """What the same work costs in a registry of this size."""
     some = [write(i, f"region-{i // FEW}") for i in range(size // 2, size // 2 + FEW)]
     names = [each.identity for each in some]
@@ -104,7 +100,7 @@ async def at_size(registry: RedisRegistry, size: int, rounds: int) -> list[Cost]
     return [Cost(name, size, await quartile(work, rounds)) for name, work in works.items()]
 
 
-async def at_hits(registry: RedisRegistry, size: int, rounds: int) -> list[Cost]:
+async def at_hits(registry: RegistryBackend, size: int, rounds: int) -> list[Cost]:
     """What finding more costs in one registry."""
     costs = []
     hits, first = 10, 0
@@ -123,24 +119,26 @@ async def at_hits(registry: RedisRegistry, size: int, rounds: int) -> list[Cost]
     return costs
 
 
-async def main(sizes: tuple[int, ...], rounds: int) -> None:
-    """Measures and reports."""
-    report = Report("growth")
+async def measure(report: Report, registry: RegistryBackend, settled: Callable[[], Awaitable[int]], what: str) -> None:
+    """Measures and reports.
+
+    Args:
+        report: takes the figures.
+        registry: an empty one, with indexes on `region` and `room`.
+        settled: waits until what follows a load is over (statistics, vacuuming); the bytes that are in use then.
+        what: whose bytes they are: "memory of Redis".
+    """
+    sizes, rounds = wanted()
     relax_collector()
-    with start("redis") as server:
-        registry, bare = await redis_registry(server), Redis.from_url(server.url)
-        filled = 0
-        by_size: list[Cost] = []
-        for size in sizes:
-            each = await fill(registry, filled, size)
-            filled = size
-            memory = int((await bare.info("memory"))["used_memory"])
-            report.add(f"{size:,} identities: registering, batches of 5,000", each, "us each")
-            report.add(f"{size:,} identities: memory of Redis", memory / size, "bytes each")
-            by_size += await at_size(registry, size, rounds)
-        by_hits = await at_hits(registry, sizes[-1], rounds)
-        await bare.aclose()
-        await registry.close()
+    filled = 0
+    by_size: list[Cost] = []
+    for size in sizes:
+        each = await fill(registry, filled, size)
+        filled = size
+        report.add(f"{size:,} identities: registering, batches of {BATCH:,}", each, "us each")
+        report.add(f"{size:,} identities: {what}", await settled() / size, "bytes each")
+        by_size += await at_size(registry, size, rounds)
+    by_hits = await at_hits(registry, sizes[-1], rounds)
     for cost in by_size:
         report.add(f"{cost.at:,} identities: {cost.name}", cost.microseconds, "us")
     for cost in by_hits:
@@ -153,11 +151,12 @@ async def main(sizes: tuple[int, ...], rounds: int) -> None:
     report.write()
 
 
-if __name__ == "__main__":
-    million = "--million" in sys.argv
-    if million:
-        sys.argv.remove("--million")
-    if quick():
-        asyncio.run(main((1_000, 5_000), 5))
-    else:
-        asyncio.run(main((1_000, 10_000, 100_000, *((1_000_000,) if million else ())), 50))
+def wanted() -> tuple[tuple[int, ...], int]:
+    """The sizes that the command line asks for, and how often each thing is measured."""
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("--quick", action="store_true", help="smaller sizes and fewer rounds, to see that it runs")
+    parser.add_argument("--million", action="store_true", help="up to 1,000,000 identities")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        return (1_000, 5_000), 5
+    return (1_000, 10_000, 100_000, *((1_000_000,) if arguments.million else ())), 50

@@ -142,4 +142,4 @@ def quick() -> bool:
     """Whether the command line asks for a quick look (`--quick`): smaller sizes, fewer rounds, no promises."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--quick", action="store_true", help="smaller sizes and fewer rounds, to see that it runs")
-    return bool(parser.parse_args().quick)
+    return bool(parser.parse_known_args()[0].quick)

@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from benchmarks.harness import RESULTS, Figure
 
 OURS, BARE, TARGET = "#2f6f9f", "#b8bfc6", "#b5452c"
+GROWTH = ("redis_growth", "postgres_growth")
 TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 
 
@@ -47,8 +48,7 @@ def draw(reports: Mapping[str, dict[str, Any]], into: Path = RESULTS) -> list[Pa
     if "multicast" in reports:
         shown = [figure for figure in figures(reports["multicast"]) if figure.unit == "deliveries/s"]
         pictures.append(_bars("Multicast, deliveries a second", shown, into / "multicast.png", logarithmic=True))
-    if "growth" in reports:
-        pictures.append(_curves(reports["growth"], into / "growth.png"))
+    pictures += [_curves(reports[name], into / f"{name}.png") for name in GROWTH if name in reports]
     return pictures
 
 

@@ -86,11 +86,13 @@ def metadata(i: int, size: int) -> bytes:
 
 
 @asynccontextmanager
-async def registry(server: Server, schema: str, indexes: Any = INDEXES) -> AsyncIterator[PostgresRegistry]:
+async def registry(
+    server: Server, schema: str, indexes: Any = INDEXES, kinds: dict[tuple[str, ...], str] = KINDS
+) -> AsyncIterator[PostgresRegistry]:
     """An opened registry in a schema of its own."""
     options = {"connection": server.url, "schema": schema, "auto_migrate": True, "indexes": indexes, "pool_size": 2}
     config = PostgresConfig.model_validate(options)
-    opened = PostgresRegistry(config, SlotContext("bench", kinds=KINDS))
+    opened = PostgresRegistry(config, SlotContext("bench", kinds=kinds))
     try:
         await opened.open()
         yield opened
@@ -317,7 +319,13 @@ def median(values: list[float]) -> float:
 async def connected(stack: AsyncExitStack, server: Server, schema: str) -> asyncpg.Connection:
     """A connection with nothing of ours, in a schema."""
     connection = await asyncpg.connect(
-        server.url, server_settings={"search_path": schema, "jit": "off", "plan_cache_mode": "force_custom_plan"}
+        server.url,
+        server_settings={
+            "search_path": schema,
+            "jit": "off",
+            "plan_cache_mode": "force_custom_plan",
+            "random_page_cost": "1.1",
+        },
     )
     stack.push_async_callback(connection.close)
     return connection

@@ -56,7 +56,7 @@ what is compared is measured alternately in one run, ratios are medians of the r
   as many names from a set and publishing two frames, and beside 10,000 publishes of nats-py. See the module for what
   is at the other end.
 - **presence**: keeping 10,000 attached identities alive on Redis, and registering through a proxy, beside redis-py.
-- **growth**: what the same work costs on Redis as the registry grows, and as the hits do.
+- **redis_growth**, **postgres_growth**: what the same work costs as the registry grows, and as the hits do.
 - **import_time**: fresh interpreters.
 """
 

@@ -167,6 +167,8 @@ class Database:
                 "idle_in_transaction_session_timeout": str(round(config.statement_timeout * 2000)),
                 "jit": "off",  # compiling takes longer than the statements that we have
             }
+            if config.random_page_cost is not None:
+                options["server_settings"]["random_page_cost"] = f"{config.random_page_cost:g}"
         return await asyncpg.connect(config.url, **options)
 
     async def _release(self, pool: Any, connection: Connection) -> None:

@@ -11,6 +11,7 @@ from prism.model.actor import current_actor
 from prism.model.audit import AuditEntry, AuditQuery
 from prism.model.errors import PrismError
 from prism.model.identity import Registration
+from prism.model.time import Micros
 from prism.slots.context import Failure
 from prism.slots.optional import Auditable, Explains
 from prism.slots.registry import (
@@ -165,21 +166,24 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
     async def expire(self, renewals: Sequence[Renewal]) -> list[RenewOutcome]:
         """Renews up to 10,000 in one statement, which touches leases alone."""
         outcomes: list[Any] = [Refused(Refusal.NOT_FOUND)] * len(renewals)
-        good = []
-        for i, renewal in enumerate(renewals):
+        identities = [renewal.identity for renewal in renewals]
+        bad: dict[Micros | None, Failure] = {}
+        for ttl in {renewal.ttl for renewal in renewals}:
             try:
-                check_ttl(renewal.ttl)
+                check_ttl(ttl)
             except PrismError as error:
-                outcomes[i] = Failure(error)
-            else:
-                if not is_unknown(renewal.identity):
-                    good.append(i)
+                bad[ttl] = Failure(error)
+        good = [i for i, identity in enumerate(identities) if not is_unknown(identity)]
+        if bad:
+            for i, renewal in enumerate(renewals):
+                outcomes[i] = bad.get(renewal.ttl, outcomes[i])
+            good = [i for i in good if renewals[i].ttl not in bad]
 
         async def renew_lot(lot: list[int]) -> Sequence[RenewOutcome]:
             return await renew(self._database, self._config.db_schema, self._number, [renewals[i] for i in lot])
 
         # Whoever locks several leases does so in the order of identities.
-        good.sort(key=lambda i: renewals[i].identity)
+        good.sort(key=identities.__getitem__)
         lots = list(rounds(renewals, good, rows=RENEWALS))
         await in_lots(lots, outcomes, renew_lot, "renew the registration", abreast=False)
         return outcomes

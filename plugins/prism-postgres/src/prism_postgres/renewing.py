@@ -24,10 +24,12 @@ _LEASES: Final = f"""
 
 
 async def renew(database: Database, schema: str, number: int, renewals: Sequence[Renewal]) -> Sequence[RenewOutcome]:
-    """An outcome for each; no identity may be there twice. It's repeated when it was cut off: that changes nothing."""
+    """An outcome for each, in their order: that of identities, no identity twice. It's repeated when it was cut off.
+
+    Leases are locked in the order that they are given: when everybody does so, nobody waits in a circle.
+    """
     outcomes: list[Any] = [None] * len(renewals)
-    # Leases are locked in the order they are given: in that of identities, like everywhere, nobody waits in a circle.
-    left = sorted(range(len(renewals)), key=lambda i: renewals[i].identity)
+    left: Sequence[int] = range(len(renewals))
     for _ in range(_ATTEMPTS):
         chosen = [renewals[i] for i in left]
         row = await database.fetch_row(
@@ -40,13 +42,14 @@ async def renew(database: Database, schema: str, number: int, renewals: Sequence
         )
         assert row is not None
         now, places = row["moment"], row["renewed"]
-        renewed = left if places is None else [left[place - 1] for place in places]
-        for i in renewed:
-            ttl = renewals[i].ttl
-            outcomes[i] = Renewed(None if ttl is None else now + ttl)
-        if places is None:
-            return outcomes
+        until = {ttl: Renewed(None if ttl is None else now + ttl) for ttl in {renewal.ttl for renewal in chosen}}
+        if places is None and len(chosen) == len(renewals):
+            return [until[renewal.ttl] for renewal in renewals]
+        for i in left if places is None else [left[place - 1] for place in places]:
+            outcomes[i] = until[renewals[i].ttl]
         left = [i for i in left if outcomes[i] is None]
+        if not left:
+            return outcomes
         await _refuse(database, schema, number, renewals, left, outcomes)
         left = [i for i in left if outcomes[i] is None]  # registered a moment ago: once more
         if not left:
