@@ -31,7 +31,7 @@ async def held_through(mix: Mix, kills: int, seed: int) -> None:
 
 
 @pytest.mark.timeout(300)  # it starts proxies again and again, which other tests beside it make slow
-@pytest.mark.parametrize(("mix", "kills"), [(MIX, 20), (DURABLE, 12)], ids=str)
+@pytest.mark.parametrize(("mix", "kills"), [(MIX, 20), (DURABLE, 20)], ids=str)
 async def test_nothing_acknowledged_is_lost_when_proxies_and_servers_are_killed(
     mix: Mix, kills: int, conformance_seed: int
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from prism.memory import messaging
 from prism.memory.messaging import MemoryMessaging
 from prism.model.errors import InternalError
 from prism.slots.messaging import Interrupted, Publication, Published, Received, Topic, TopicKind
@@ -21,7 +20,7 @@ def shown(batch: list[Received | Interrupted]) -> list[bytes]:
 
 
 async def test_full_buffer_drops_and_says_so_where_it_did(slot: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messaging, "MAX_EVENTS", 3)
+    monkeypatch.setattr("prism.slots.buffer.MAX_EVENTS", 3)
     hub = await slot(MemoryMessaging)
     async with await hub.subscribe() as subscription:
         await subscription.add([ALICE])
@@ -33,7 +32,7 @@ async def test_full_buffer_drops_and_says_so_where_it_did(slot: Open, monkeypatc
 
 
 async def test_buffer_is_bounded_by_bytes_too(slot: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messaging, "MAX_BYTES", 10)
+    monkeypatch.setattr("prism.slots.buffer.MAX_BYTES", 10)
     hub = await slot(MemoryMessaging)
     async with await hub.subscribe() as subscription:
         await subscription.add([ALICE])
@@ -43,7 +42,7 @@ async def test_buffer_is_bounded_by_bytes_too(slot: Open, monkeypatch: pytest.Mo
 
 
 async def test_one_payload_on_many_topics_takes_its_bytes_once(slot: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messaging, "MAX_BYTES", 10)
+    monkeypatch.setattr("prism.slots.buffer.MAX_BYTES", 10)
     hub = await slot(MemoryMessaging)
     async with await hub.subscribe() as subscription:
         await subscription.add([ALICE, BOB])
@@ -52,7 +51,7 @@ async def test_one_payload_on_many_topics_takes_its_bytes_once(slot: Open, monke
 
 
 async def test_subscriber_that_does_not_read_costs_others_nothing(slot: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messaging, "MAX_EVENTS", 10)
+    monkeypatch.setattr("prism.slots.buffer.MAX_EVENTS", 10)
     hub = await slot(MemoryMessaging)
     async with await hub.subscribe() as stuck, await hub.subscribe() as reader:
         await stuck.add([ALICE])

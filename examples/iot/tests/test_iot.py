@@ -9,47 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from prism_conformance.rfc import EXAMPLE_2
 
 EXAMPLE = Path(__file__).parents[1]
 
-RFC_EXAMPLE_2 = """
-namespaces:
-  - name: iot-devices
-    pattern: multicast-registry
-
-    identity_schema:
-      device_id: string
-      device_type: enum[sensor, actuator, gateway]
-      location: geo_point
-      firmware_version: string
-      battery_level: float
-
-    needs:
-      consistency: strong
-      durability: persistent
-      audit: true
-
-    backend_slots:
-      registry:
-        type: postgres
-        connection: "postgres://localhost:5432/prism"
-        schema: iot_registry
-        indexes:
-          - field: device_type
-          - field: firmware_version
-          - field: location
-            type: gist  # GIS index
-
-      messaging:
-        type: kafka
-        brokers: ["localhost:9092"]
-        topic_prefix: "iot.commands."
-        delivery: at-least-once
-        retention: 7d
-
-      durability:
-        use_messaging: true  # Kafka provides persistence
-"""
 TIMEOUT = 280
 
 
@@ -60,7 +23,7 @@ def demo(program: Path = EXAMPLE / "demo.py") -> subprocess.CompletedProcess[str
 
 def test_configuration_is_the_rfcs_second_example_as_printed() -> None:
     text = (EXAMPLE / "prism.yaml").read_text()
-    assert text.partition("namespaces:")[2] == RFC_EXAMPLE_2.partition("namespaces:")[2]
+    assert text.partition("namespaces:")[2] == EXAMPLE_2.partition("namespaces:")[2]
 
 
 @pytest.mark.timeout(TIMEOUT + 20)

@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+from prism_conformance.rfc import EXAMPLE_1
 
 EXAMPLE = Path(__file__).parents[1]
 
@@ -36,36 +37,6 @@ EXPECTED = """\
 > Bob leaves
 > Alice looks
 [engineering] Alice (online), Carol (online)
-"""
-
-
-RFC_EXAMPLE_1 = """
-namespaces:
-  - name: presence
-    pattern: multicast-registry
-
-    identity_schema:
-      user_id: string
-      display_name: string
-      status: enum[online, away, busy, offline]
-      current_room: string
-
-    needs:
-      latency: <10ms
-      consistency: eventual
-      durability: ephemeral
-
-    backend_slots:
-      registry:
-        type: redis
-        host: localhost
-        port: 6379
-        ttl_default: 300  # 5 min heartbeat
-
-      messaging:
-        type: nats
-        servers: ["nats://localhost:4222"]
-        delivery: at-most-once
 """
 
 
@@ -120,7 +91,7 @@ def test_one_person_talks_from_the_keyboard(proxy: str) -> None:
 
 def test_configuration_is_the_rfcs_first_example_as_printed() -> None:
     text = (EXAMPLE / "prism.yaml").read_text()
-    assert text.partition("namespaces:")[2] == RFC_EXAMPLE_1.partition("namespaces:")[2]
+    assert text.partition("namespaces:")[2] == EXAMPLE_1.partition("namespaces:")[2]
 
 
 def test_demo_sets_up_redis_nats_and_two_proxies_and_every_claim_holds() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prism.slots.messaging import Event, Interrupted, Publication, Received, Topic, TopicKind
-from prism_nats.buffer import Buffer
+from prism_nats.buffer import LossyBuffer
 
 
 def event(payload: bytes) -> Received:
@@ -15,7 +15,7 @@ def shown(events: list[Event]) -> list[bytes]:
 
 
 async def test_gap_stands_before_what_comes_in_while_the_connection_is_coming_back() -> None:
-    buffer = Buffer()
+    buffer = LossyBuffer()
     buffer.put(event(b"before"))
     buffer.connection_lost()
     buffer.put(event(b"first"))
@@ -26,7 +26,7 @@ async def test_gap_stands_before_what_comes_in_while_the_connection_is_coming_ba
 
 
 async def test_gap_is_told_once_where_nothing_came_in_meanwhile() -> None:
-    buffer = Buffer()
+    buffer = LossyBuffer()
     buffer.connection_lost()
     buffer.connection_back()
     buffer.put(event(b"after"))

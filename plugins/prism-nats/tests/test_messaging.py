@@ -161,7 +161,7 @@ async def test_connection_given_up_after_the_attempts_that_are_allowed_fails_cal
 async def test_subscription_that_is_not_read_reports_what_it_dropped(
     nats_server: Server, slots: Slots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prism_nats.buffer.MAX_EVENTS", 10)
+    monkeypatch.setattr("prism.slots.buffer.MAX_EVENTS", 10)
     slot = await slots.messaging(nats_server)
     async with await slot.subscribe() as slow, await slot.subscribe() as quick:
         await slow.add([identity("alice")])

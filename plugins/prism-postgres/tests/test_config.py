@@ -9,53 +9,17 @@ import pytest
 from prism.config import load_config
 from prism.plugins.spec import SlotKind
 from prism.slots.context import IndexedField
+from prism_conformance.rfc import EXAMPLE_2
 from prism_postgres.config import IndexType, PostgresConfig
 from prism_postgres.errors import ConnectionLost, NoConnection, StatementTimeout, classify
 from prism_postgres.indexes import FieldIndex, wanted
 from prism_postgres.pool import borrow, give_back, hosts
 from pydantic import ValidationError
 
-EXAMPLE = """
-namespaces:
-  - name: iot-devices
-    pattern: multicast-registry
-
-    identity_schema:
-      device_id: string
-      device_type: enum[sensor, actuator, gateway]
-      location: geo_point
-      firmware_version: string
-      battery_level: float
-
-    needs:
-      consistency: strong
-      durability: persistent
-      audit: true
-
-    backend_slots:
-      registry:
-        type: postgres
-        connection: "postgres://localhost:5432/prism"
-        schema: iot_registry
-        indexes:
-          - field: device_type
-          - field: firmware_version
-          - field: location
-            type: gist  # GIS index
-
-      messaging:
-        type: postgres
-        delivery: at-least-once
-
-      durability:
-        use_messaging: true
-"""
-"""The RFC's Example 2, with PostgreSQL in the other slots too."""
-
 
 def test_example_of_the_rfc_is_read_as_printed(tmp_path: Path) -> None:
     path = tmp_path / "prism.yaml"
-    path.write_text(EXAMPLE)
+    path.write_text(EXAMPLE_2)
     namespace = load_config(path).namespaces["iot-devices"]
     config = namespace.slots[SlotKind.REGISTRY].config
     assert isinstance(config, PostgresConfig)

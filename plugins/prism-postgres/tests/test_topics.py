@@ -14,7 +14,7 @@ from prism.model.errors import InvalidArgument, InvalidConfig
 from prism.slots.context import SlotContext
 from prism.slots.messaging import Event, Interrupted, Publication, Published, Received, Subscription, Topic, TopicKind
 from prism_conformance.servers import FaultProxy, shared
-from prism_postgres import buffer, messaging
+from prism_postgres import messaging
 from prism_postgres import subscription as subscriptions
 from prism_postgres.channels import LONGEST, Reference, channel_of, seal, unseal
 from prism_postgres.config import PostgresConfig
@@ -215,7 +215,7 @@ async def test_server_that_lets_no_notification_through_is_refused(
 async def test_subscription_that_nobody_reads_says_what_it_dropped_and_holds_nobody_up(
     config: dict[str, Any], opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(buffer, "MAX_EVENTS", 100)
+    monkeypatch.setattr("prism.slots.buffer.MAX_EVENTS", 100)
     slot = await opened(PostgresMessaging, config)
     async with await slot.subscribe() as slow, await slot.subscribe() as quick:
         await slow.add([ALICE])

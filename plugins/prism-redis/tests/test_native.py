@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prism.model.errors import InvalidArgument
 from prism.slots.messaging import Interrupted, Publication, Received, Topic, TopicKind
-from prism_redis import buffer
 from prism_redis.envelope import Opener, seal
 from prism_redis.messaging import RedisMessaging
 from redis.asyncio import Redis
@@ -66,7 +65,7 @@ def test_header_that_would_break_the_envelope_is_refused(headers: dict[str, str]
 async def test_subscription_that_nobody_reads_says_what_it_dropped_and_holds_nobody_up(
     single: dict[str, Any], opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(buffer, "MAX_EVENTS", 100)
+    monkeypatch.setattr("prism.slots.buffer.MAX_EVENTS", 100)
     slot = await opened(RedisMessaging, single)
     async with await slot.subscribe() as slow, await slot.subscribe() as quick:
         await slow.add([ALICE])

@@ -301,7 +301,8 @@ class Inbox:
                 await self._transport.unregister(beats)
         except (PrismError, TimeoutError) as error:
             why = str(error) or f"no proxy answered within {PARTING:g} s"
-            logger.warning("%d identities stay registered until their TTL: %s", len(beats), why)
+            who = repr(beats[0].identity) if len(beats) == 1 else f"{len(beats):,} identities"
+            logger.warning("%s: registered until the TTL runs out, since %s", who, why)
 
     def _mine(self, identity: str) -> Wanted:
         one = self._open_attachments().wanted.get(arguments.identity(identity))

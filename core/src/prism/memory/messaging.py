@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from prism.memory.plugin import MESSAGING
 from prism.memory.store import MemorySlot, Store
 from prism.model.errors import InternalError
+from prism.slots.buffer import BufferedSubscription
 from prism.slots.messaging import (
-    Event,
-    Interrupted,
     MessagingBackend,
     Publication,
     Published,
@@ -25,11 +23,6 @@ from prism.slots.messaging import (
 if TYPE_CHECKING:
     from prism.memory.config import MemoryConfig
     from prism.slots.context import SlotContext
-
-MAX_EVENTS: Final = 100_000
-"""Publications that wait for the reader of one subscription."""
-MAX_BYTES: Final = 256 * 1024 * 1024
-"""Bytes of the payloads that wait for it; one payload on many topics counts once."""
 
 _PUBLISHED: Final = tuple(Published(receivers) for receivers in range(256))
 
@@ -61,32 +54,24 @@ class Hub:
             if listeners is not None:
                 event = Received(topic, publication)
                 for subscription in listeners:
-                    receivers += subscription.offer(event)
+                    receivers += subscription.buffer.put(event)
             outcomes.append(_PUBLISHED[receivers] if receivers < len(_PUBLISHED) else Published(receivers))
         return outcomes
 
 
-class MemorySubscription(Subscription):
-    """A bounded buffer of events and the one reader that empties it.
-
-    When the buffer is full, what comes in is dropped, and an Interrupted stands where it would have been.
-    """
+class MemorySubscription(BufferedSubscription):
+    """Topics at the hub, which puts what is published straight into the buffer."""
 
     def __init__(self, hub: Hub, open_ones: set[MemorySubscription]) -> None:
+        super().__init__()
         self._hub = hub
         self._open_ones = open_ones
         open_ones.add(self)
         self._topics: set[Topic] = set()
-        self._events: list[Event] = []
-        self._bytes = 0
-        self._latest: Publication | None = None
-        self._overflowing = False
-        self._reader: asyncio.Future[None] | None = None
-        self._closed = False
 
     async def add(self, topics: Sequence[Topic]) -> None:
         """Listens to more topics. Raises InternalError on a closed subscription."""
-        if self._closed:
+        if self.buffer.is_closed():
             raise InternalError("the subscription is closed; call subscribe() for a new one")
         for topic in topics:
             if topic not in self._topics:
@@ -100,62 +85,11 @@ class MemorySubscription(Subscription):
                 self._topics.remove(topic)
                 self._hub.leave(topic, self)
 
-    def offer(self, event: Received) -> bool:
-        """Buffers an event, or notes that it had to be dropped; says which."""
-        publication = event.publication
-        size = 0 if publication is self._latest else len(publication.payload)
-        if len(self._events) >= MAX_EVENTS or self._bytes + size > MAX_BYTES:
-            self._drop()
-            return False
-        self._events.append(event)
-        self._bytes += size
-        self._latest = publication
-        self._overflowing = False
-        self._wake()
-        return True
-
-    def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
-        """Itself: the subscription is its own iterator."""
-        return self
-
-    async def __anext__(self) -> Sequence[Event]:
-        """All that has come in since the last batch; waits until there is something."""
-        if self._reader is not None:
-            raise InternalError("the subscription has a reader already; open another subscription for another reader")
-        while not self._events:
-            if self._closed:
-                raise StopAsyncIteration
-            self._reader = asyncio.get_running_loop().create_future()
-            try:
-                await self._reader
-            finally:
-                self._reader = None
-        batch, self._events = self._events, []
-        self._bytes, self._latest, self._overflowing = 0, None, False
-        return batch
-
     async def close(self) -> None:
         """Stops listening to everything; what nobody has read is dropped. Idempotent."""
-        self._closed = True
+        self.buffer.close()
         self._open_ones.discard(self)
         await self.remove(list(self._topics))
-        self._events = []
-        self._wake()
-
-    def _drop(self) -> None:
-        if not self._overflowing:
-            self._overflowing = True
-            self._events.append(
-                Interrupted(
-                    f"the subscription was not read in time: its buffer of {MAX_EVENTS:,} publications "
-                    f"or {MAX_BYTES:,} bytes is full"
-                )
-            )
-            self._wake()
-
-    def _wake(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
 
 
 class MemoryMessaging(MemorySlot[Hub], MessagingBackend):

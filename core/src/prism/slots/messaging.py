@@ -82,7 +82,10 @@ class Subscription(ABC):
 
     @abstractmethod
     async def remove(self, topics: Sequence[Topic]) -> None:
-        """Stops listening to some. Unknown ones are ignored."""
+        """Stops listening to some; unknown ones are ignored.
+
+        What was published to them before the call is still delivered, as far as the broker can be asked.
+        """
 
     @abstractmethod
     def __aiter__(self) -> AsyncIterator[Sequence[Event]]:

@@ -12,8 +12,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from prism.model.errors import InternalError, InvalidArgument
 from prism.model.time import SECOND, Micros
+from prism.slots.buffer import BufferedSubscription
 from prism.slots.messaging import (
-    Event,
     MessagingBackend,
     Publication,
     Published,
@@ -25,7 +25,6 @@ from prism.slots.messaging import (
 )
 
 from prism_kafka import topics
-from prism_kafka.buffer import Buffer
 from prism_kafka.errors import NoAnswer, NotConnected, failure
 from prism_kafka.fetching import END, Record, offsets
 from prism_kafka.link import answered
@@ -43,14 +42,14 @@ _TAKEN: Final = Published()
 _FAILURES: Final = (KafkaError, NoAnswer, NotConnected)
 
 
-class KafkaSubscription(Subscription):
+class KafkaSubscription(BufferedSubscription):
     """Topics, the partitions they are in, and a buffer for the reader."""
 
     def __init__(self, slot: KafkaMessaging) -> None:
+        super().__init__()
         self._slot = slot
         self._topics: set[Topic] = set()
         self._changing = asyncio.Lock()
-        self.buffer = Buffer()
 
     async def add(self, topics: Sequence[Topic]) -> None:
         """Listens to more topics. Raises InternalError on a closed subscription."""
@@ -71,17 +70,6 @@ class KafkaSubscription(Subscription):
             gone = [topic for topic in topics if topic in self._topics]  # none where it was closed meanwhile
             self._topics.difference_update(gone)
             self._slot.leave(self, dict.fromkeys(gone))
-
-    def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
-        """Itself: the subscription is its own iterator."""
-        return self
-
-    async def __anext__(self) -> Sequence[Event]:
-        """All that has come in since the last batch; waits until there is something."""
-        batch = await self.buffer.take()
-        if batch is None:
-            raise StopAsyncIteration
-        return batch
 
     async def close(self) -> None:
         """Stops listening to everything; what nobody has read is dropped. Idempotent."""

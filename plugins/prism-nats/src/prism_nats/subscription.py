@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from prism.model.errors import InternalError
-from prism.slots.messaging import Event, Publication, Received, Subscription, Topic, TopicKind
+from prism.slots.buffer import BufferedSubscription
+from prism.slots.messaging import Publication, Received, Topic, TopicKind
 
 from prism_nats import protocol
-from prism_nats.buffer import Buffer
+from prism_nats.buffer import LossyBuffer
 from prism_nats.errors import ConnectionLost, ReplyTimeout
 from prism_nats.link import Link
 from prism_nats.parts import PART, Assembly
@@ -18,22 +19,24 @@ from prism_nats.subjects import Subjects
 _PART = PART.encode()
 
 
-class NatsSubscription(Subscription):
+class NatsSubscription(BufferedSubscription):
     """One NATS subscription for each topic, one buffer for all of them."""
 
+    buffer: LossyBuffer
+
     def __init__(self, link: Link, subjects: Subjects, open_ones: set[NatsSubscription]) -> None:
+        super().__init__(LossyBuffer())
         self._link = link
         self._subjects = subjects
         self._open_ones = open_ones
         self._ids: dict[Topic, int] = {}
-        self._buffer = Buffer()
         open_ones.add(self)
         link.on_back.add(self._reconnected)
         link.on_lost.add(self._disconnected)
 
     async def add(self, topics: Sequence[Topic]) -> None:
         """Listens to more topics. Raises InternalError on a closed subscription."""
-        if self._buffer.closed:
+        if self.buffer.is_closed():
             raise InternalError("the subscription is closed; call subscribe() for a new one")
         added = []
         try:
@@ -59,20 +62,9 @@ class NatsSubscription(Subscription):
         if left and self._link.is_connected:
             await self._link.barrier()
 
-    def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
-        """Itself: the subscription is its own iterator."""
-        return self
-
-    async def __anext__(self) -> Sequence[Event]:
-        """All that has come in since the last batch; waits until there is something."""
-        batch = await self._buffer.take()
-        if not batch:
-            raise StopAsyncIteration
-        return batch
-
     async def close(self) -> None:
         """Stops listening to everything; what nobody has read is dropped. Idempotent."""
-        self._buffer.close()
+        self.buffer.close()
         self._open_ones.discard(self)
         self._link.on_back.discard(self._reconnected)
         self._link.on_lost.discard(self._disconnected)
@@ -86,26 +78,25 @@ class NatsSubscription(Subscription):
         return bool(ids)
 
     def _sink(self, topic: Topic) -> Callable[[bytes, bytes, bytes | None], None]:
-        buffer, assembly = self._buffer, Assembly()
+        buffer, assembly = self.buffer, Assembly()
 
         def whole(_subject: bytes, data: bytes, block: bytes | None) -> None:
-            if not buffer.closed:
-                buffer.put(Received(topic, Publication(data, protocol.unpack_headers(block))))
+            buffer.put(Received(topic, Publication(data, protocol.unpack_headers(block))))
 
         def maybe_parts(subject: bytes, data: bytes, block: bytes | None) -> None:
             if block is None or _PART not in block:
                 whole(subject, data, block)
                 return
             publication = assembly.take(protocol.unpack_headers(block), data)
-            if publication is not None and not buffer.closed:
+            if publication is not None:
                 buffer.put(Received(topic, publication))
 
         return maybe_parts if topic.kind is TopicKind.INBOX else whole
 
     def _reconnected(self) -> None:
         if self._ids:
-            self._buffer.connection_back()
+            self.buffer.connection_back()
 
     def _disconnected(self) -> None:
         if self._ids:
-            self._buffer.connection_lost()
+            self.buffer.connection_lost()

@@ -68,8 +68,8 @@ class PostgresConfig(BaseModel):
     statement_timeout: float = Field(default=30.0, gt=0, le=3600)
     """Seconds until a statement is given up, by the server and by us."""
     random_page_cost: float | None = Field(default=1.1, ge=0.1, le=100)
-    """The planner's `random_page_cost` in our sessions: tables that are read all the time are in memory. None leaves the
-    server's own, whose default of 4 is a disk's with a moving head; so does a pooler."""
+    """The planner's `random_page_cost` in our sessions: tables that are read all the time are in memory. None, like a
+    pooler, leaves the server's own, whose default of 4 is that of a disk with a moving head."""
     pooler: bool = False
     """Whether a pooler in transaction mode (PgBouncer, for example) stands in between: nothing then outlives a
     transaction, neither prepared statements nor settings. LISTEN can't work there; see `listen`."""

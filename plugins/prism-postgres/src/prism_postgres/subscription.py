@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from prism.model.errors import InternalError
-from prism.slots.messaging import Event, Publication, Received, Subscription, Topic
+from prism.slots.buffer import BufferedSubscription
+from prism.slots.messaging import Publication, Received, Topic
 
-from prism_postgres.buffer import Buffer
 from prism_postgres.channels import Reference, unseal
 from prism_postgres.errors import classify
 from prism_postgres.listening import Channel, Ear, Listener
@@ -28,7 +28,7 @@ Item: TypeAlias = "tuple[Topic, Publication | Reference] | str"
 """What has come in on a topic, or why something may be missing here."""
 
 
-class PostgresSubscription(Subscription, Ear):
+class PostgresSubscription(BufferedSubscription, Ear):
     """Channels at the process's listener, and a buffer for the one reader."""
 
     def __init__(
@@ -38,24 +38,23 @@ class PostgresSubscription(Subscription, Ear):
         fetch: Fetch,
         open_ones: set[PostgresSubscription],
     ) -> None:
+        super().__init__()
         self._listener = listener
         self._channel_of = channel_of
         self._fetch = fetch
         self._open_ones = open_ones
         open_ones.add(self)
         self._topics: dict[Channel, Topic] = {}
-        self._buffer = Buffer()
         self._latest: tuple[str, Publication | Reference] = ("", Publication(b""))
         self._unread: deque[Item] = deque()
         self._fetching: asyncio.Task[None] | None = None
-        self._closed = False
 
     async def add(self, topics: Sequence[Topic]) -> None:
         """Listens to more topics; returns when the server does so.
 
         Raises InternalError on a closed subscription; NoConnection after the configured `acquire_timeout`.
         """
-        if self._closed:
+        if self.buffer.is_closed():
             raise InternalError("the subscription is closed; call subscribe() for a new one")
         new = {self._channel_of(topic): topic for topic in topics}
         new = {channel: topic for channel, topic in new.items() if channel not in self._topics}
@@ -74,24 +73,12 @@ class PostgresSubscription(Subscription, Ear):
         for channel in channels:
             self._topics.pop(channel, None)
 
-    def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
-        """Itself: the subscription is its own iterator."""
-        return self
-
-    async def __anext__(self) -> Sequence[Event]:
-        """All that has come in since the last batch; waits until there is something."""
-        batch = await self._buffer.take()
-        if batch is None:
-            raise StopAsyncIteration
-        return batch
-
     async def close(self) -> None:
         """Stops listening to everything. Idempotent."""
-        self._closed = True
+        self.buffer.close()
         self._open_ones.discard(self)
         self._listener.leave(self, self._topics)
         self._topics = {}
-        self._buffer.close()
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.wait([self._fetching])
@@ -107,7 +94,9 @@ class PostgresSubscription(Subscription, Ear):
                 self._latest = (text, unseal(text))
             opened.append((topic, self._latest[1]))
         if not self._unread and not any(isinstance(content, Reference) for _, content in opened):
-            self._buffer.put(Received(topic, content) for topic, content in opened if isinstance(content, Publication))
+            self.buffer.put_all(
+                Received(topic, content) for topic, content in opened if isinstance(content, Publication)
+            )
             return
         for item in opened:
             if len(self._unread) < UNREAD:
@@ -122,10 +111,10 @@ class PostgresSubscription(Subscription, Ear):
             self._unread.append(reason)
             self._fetch_soon()
         else:
-            self._buffer.interrupt(reason)
+            self.buffer.interrupt(reason)
 
     def _fetch_soon(self) -> None:
-        if self._closed or (self._fetching is not None and not self._fetching.done()):
+        if self.buffer.is_closed() or (self._fetching is not None and not self._fetching.done()):
             return
         self._fetching = asyncio.create_task(self._fetch_all(), name="prism-postgres publications")
 
@@ -148,12 +137,12 @@ class PostgresSubscription(Subscription, Ear):
 
     def _pass_on(self, item: Item, payloads: Mapping[int, bytes], reason: str) -> None:
         if isinstance(item, str):
-            self._buffer.interrupt(item)
+            self.buffer.interrupt(item)
             return
         topic, content = item
         if isinstance(content, Publication):
-            self._buffer.put([Received(topic, content)])
+            self.buffer.put(Received(topic, content))
         elif (payload := payloads.get(content.number)) is None:
-            self._buffer.interrupt(reason)
+            self.buffer.interrupt(reason)
         else:
-            self._buffer.put([Received(topic, Publication(payload, content.headers))])
+            self.buffer.put(Received(topic, Publication(payload, content.headers)))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from prism.model.errors import InternalError
+from prism.slots.buffer import BufferedSubscription
 from prism.slots.messaging import (
-    Event,
     MessagingBackend,
     Publication,
     Published,
@@ -19,7 +19,6 @@ from prism.slots.messaging import (
 )
 
 from prism_redis.batches import Batch, chunked
-from prism_redis.buffer import Buffer
 from prism_redis.concurrency import together
 from prism_redis.envelope import Opener, seal
 from prism_redis.errors import classify, failure, raise_errors
@@ -120,7 +119,7 @@ class RedisMessaging(RedisSlot, MessagingBackend):
         return where, where.tag + _SPELLED[topic.kind] + topic.name.encode()
 
 
-class RedisSubscription(Subscription, Ear):
+class RedisSubscription(BufferedSubscription, Ear):
     """A connection of its own to each server that has some of its topics, and a buffer for the one reader."""
 
     def __init__(
@@ -130,6 +129,7 @@ class RedisSubscription(Subscription, Ear):
         config: Any,
         open_ones: set[RedisSubscription],
     ) -> None:
+        super().__init__()
         self._servers = servers
         self._channel = channel
         self._config = config
@@ -137,8 +137,6 @@ class RedisSubscription(Subscription, Ear):
         self._listeners: dict[Home, Listener] = {}
         self._topics: dict[Channel, tuple[Topic, int]] = {}
         self._opener = Opener()
-        self._buffer = Buffer()
-        self._closed = False
 
     async def add(self, topics: Sequence[Topic]) -> None:
         """Listens to more topics; returns when the servers have confirmed them.
@@ -146,7 +144,7 @@ class RedisSubscription(Subscription, Ear):
         Raises InternalError on a closed subscription; ReplyTimeout, or what keeps it from connecting, after the
         configured timeout.
         """
-        if self._closed:
+        if self.buffer.is_closed():
             raise InternalError("the subscription is closed; call subscribe() for a new one")
         wanted: dict[Home, list[Channel]] = {}
         new = []
@@ -174,24 +172,12 @@ class RedisSubscription(Subscription, Ear):
                 if not any(channel in listener.wanted for listener in self._listeners.values()):  # not added again
                     self._topics.pop(channel, None)
 
-    def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
-        """Itself: the subscription is its own iterator."""
-        return self
-
-    async def __anext__(self) -> Sequence[Event]:
-        """All that has come in since the last batch; waits until there is something."""
-        batch = await self._buffer.take()
-        if batch is None:
-            raise StopAsyncIteration
-        return batch
-
     async def close(self) -> None:
         """Stops listening to everything; returns when the servers no longer count us. Idempotent."""
-        if self._closed:
+        if self.buffer.is_closed():
             return
-        self._closed = True
+        self.buffer.close()
         self._open_ones.discard(self)
-        self._buffer.close()
         listeners, self._listeners = self._listeners, {}
         for listener in listeners.values():
             await listener.close()
@@ -199,11 +185,11 @@ class RedisSubscription(Subscription, Ear):
     def hear(self, heard: list[tuple[Channel, bytes]]) -> None:
         """Buffers publications."""
         topics, unseal = self._topics, self._opener.open
-        self._buffer.put([Received(topics[channel][0], unseal(data)) for channel, data in heard if channel in topics])
+        self.buffer.put_all(Received(topics[channel][0], unseal(data)) for channel, data in heard if channel in topics)
 
     def missed(self, reason: str) -> None:
         """Buffers the mark of a loss."""
-        self._buffer.interrupt(reason)
+        self.buffer.interrupt(reason)
 
     async def find_again(self, listener: Listener) -> None:
         """Looks where the topics of a listener are now, and hands those that moved to the listener of that server."""
