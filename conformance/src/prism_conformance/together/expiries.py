@@ -86,7 +86,7 @@ class _Announcements:
 
     def listen_to(self, proxy: Coordinator) -> None:
         """Counts what this proxy announces from now on."""
-        forget = proxy.registrations.forget
+        forget = proxy.store.forget
 
         async def noted(ns: Namespace, targets: Sequence[Target], mark: str | None, reason: str) -> None:
             self.counts.update(target.identity for target in targets)
@@ -94,7 +94,7 @@ class _Announcements:
                 self._news.notify_all()
             await forget(ns, targets, mark, reason)
 
-        proxy.registrations.forget = noted  # type: ignore[method-assign]
+        proxy.store.forget = noted  # type: ignore[method-assign]
 
     async def until(self, count: int) -> None:
         """Waits until so many identities were announced."""

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from prism.config import NamespaceConfig, ProxyConfig, memory_namespace
 from prism.coordinator import enumeration
+from prism.coordinator.attaching import Attaching
 from prism.coordinator.background import Background
 from prism.coordinator.dead_letters import DeadLetters
 from prism.coordinator.exchange import Exchange
@@ -22,6 +23,7 @@ from prism.coordinator.multicast import Multicasts
 from prism.coordinator.namespace import Namespace, open_namespace
 from prism.coordinator.receipts import RecentMulticasts
 from prism.coordinator.registrations import Registrations
+from prism.coordinator.store import Store
 from prism.filters.suggest import did_you_mean
 from prism.model.actor import set_actor
 from prism.model.delivery import MulticastResult
@@ -73,7 +75,9 @@ class Coordinator:
         recent = RecentMulticasts()
         self._clock = clock
         self._exchange = Exchange(self.address, self.metrics, recent)
-        self.registrations = Registrations(self.metrics, self._exchange)
+        self.store = Store(self.metrics, self._exchange)
+        self.registrations = Registrations(self.metrics, self.store)
+        self.attaching = Attaching(self.store)
         self._multicasts = Multicasts(self.metrics, self._exchange, recent)
         self._dead_letters = DeadLetters(self.registrations, self._exchange)
         self._namespaces: dict[str, Namespace] = {}
@@ -231,7 +235,7 @@ class Coordinator:
             removed = EXPIRED_PER_SWEEP
             try:
                 while removed == EXPIRED_PER_SWEEP:
-                    removed = await self.registrations.pop_expired(ns, EXPIRED_PER_SWEEP)
+                    removed = await self.store.pop_expired(ns, EXPIRED_PER_SWEEP)
             except (Unavailable, DeadlineExceeded) as error:
                 self.metrics.background_failures[f"sweeper of {ns.name}"] += 1
                 logger.warning("namespace %r: the expired are not removed for now: %s", ns.name, error)

@@ -18,10 +18,10 @@ from prism.sessions.pump import Pump
 from prism.slots.registry import Renewal
 
 if TYPE_CHECKING:
+    from prism.coordinator.attaching import Claim
     from prism.coordinator.coordinator import Coordinator
     from prism.coordinator.namespace import Namespace
     from prism.coordinator.receipts import FrameReceipt
-    from prism.coordinator.registrations import Claim
     from prism.model.identity import Registration
     from prism.model.message import Message
     from prism.model.time import Micros
@@ -69,7 +69,7 @@ class Hosting:
 
     async def claim(self, claims: Sequence[Claim]) -> list[tuple[Registration, bool] | PrismError]:
         """Registers identities as hosted here."""
-        return await self._coordinator.registrations.claim(self.ns, claims, self._coordinator.address)
+        return await self._coordinator.attaching.claim(self.ns, claims, self._coordinator.address)
 
     async def let_go(self, bindings: Sequence[Binding], *, keep: bool) -> None:
         """Unregisters what a session let go, or leaves it for its TTL. What was overtaken is left alone."""
@@ -77,7 +77,7 @@ class Hosting:
             return
         if keep:
             renewals = [Renewal(b.identity, b.registration_id, b.ttl) for b in bindings]
-            await self._coordinator.registrations.park(self.ns, renewals)
+            await self._coordinator.attaching.park(self.ns, renewals)
             return
         beats = [Beat(binding.identity, binding.registration_id) for binding in bindings]
         for outcome in await self._coordinator.registrations.unregister(self.ns, beats):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from prism.coordinator.attaching import Claim
 from prism.coordinator.receipts import FrameReceipt
-from prism.coordinator.registrations import Claim
 from prism.model.errors import InvalidArgument, PrismError, QuotaExceeded
 from prism.model.identity import new_registration_id
 from prism.model.message import Message
