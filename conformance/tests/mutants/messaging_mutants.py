@@ -9,10 +9,10 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
-from prism.memory import messaging as memory
 from prism.memory.messaging import Hub, MemoryMessaging, MemorySubscription
 from prism.memory.store import Store
-from prism.slots.messaging import Interrupted, Publication, Published, Topic, TopicKind
+from prism.slots.buffer import Buffer
+from prism.slots.messaging import Interrupted, Publication, Published, Received, Topic, TopicKind
 
 from .running import messaging
 
@@ -34,7 +34,7 @@ def inbox_and_identity_are_one_topic(patch: MP) -> None:
         for topic in topics:
             for subscription in self._listeners[TopicKind.INBOX].get(topic.name, {}):
                 if topic.kind is TopicKind.IDENTITY:
-                    subscription.offer(memory.Received(topic, item))
+                    subscription.buffer.put(Received(topic, item))
         return outcomes
 
     patch.setattr(Hub, "publish", publish)
@@ -63,19 +63,19 @@ def subscription_begins_a_little_later(patch: MP) -> None:
 
 @messaging("MSG-014", "MSG-013", "MSG-022", "MSG-025", "MSG-030", "MSG-044")
 def only_the_last_publication_waits_for_the_reader(patch: MP) -> None:
-    original = MemorySubscription.offer
+    original = Buffer.put
 
-    def offer(self: Any, event: Any) -> bool:
+    def put(self: Any, event: Any) -> bool:
         self._events = [] if len(self._events) > 10 else self._events
-        return original(self, event)
+        return bool(original(self, event))
 
-    patch.setattr(MemorySubscription, "offer", offer)
+    patch.setattr(Buffer, "put", put)
 
 
 @messaging("MSG-015", "MSG-016", "MSG-021")
 def removed_topic_still_arrives(patch: MP) -> None:
     async def remove(self: Any, topics: Any) -> None:
-        if self._closed:
+        if self.buffer.is_closed():
             await original(self, topics)
 
     original = MemorySubscription.remove
@@ -91,7 +91,7 @@ def topic_added_twice_stays_after_one_removal(patch: MP) -> None:
         await add(self, topics)
 
     async def remove_(self: Any, topics: Any) -> None:
-        twice = set() if self._closed else self.__dict__.get("twice", set())
+        twice = set() if self.buffer.is_closed() else self.__dict__.get("twice", set())
         await remove(self, [topic for topic in topics if topic not in twice])
 
     patch.setattr(MemorySubscription, "add", add_)
@@ -116,26 +116,33 @@ def receivers_are_counted_as_one(patch: MP) -> None:
 
 @messaging("MSG-022")
 def every_hundredth_publication_overtakes(patch: MP) -> None:
-    original = MemorySubscription.offer
+    original = Buffer.put
 
-    def offer(self: Any, event: Any) -> bool:
-        taken = original(self, event)
+    def put(self: Any, event: Any) -> bool:
+        taken = bool(original(self, event))
         if len(self._events) % 300 == 0:
             self._events[-2:] = reversed(self._events[-2:])
         return taken
 
-    patch.setattr(MemorySubscription, "offer", offer)
+    patch.setattr(Buffer, "put", put)
 
 
 @messaging("MSG-024", "MSG-021", "MSG-044")
 def only_one_subscriber_of_a_topic_gets_it(patch: MP) -> None:
-    original = MemorySubscription.offer
+    original = Hub.publish
 
-    def offer(self: Any, event: Any) -> bool:
-        listeners = self._hub._listeners[event.topic.kind].get(event.topic.name, {})
-        return original(self, event) if self is next(iter(listeners)) else False
+    def publish(self: Any, item: Any, topics: Any) -> Any:
+        everybody = self._listeners
+        self._listeners = {
+            kind: {name: dict([next(iter(listeners.items()))]) for name, listeners in names.items()}
+            for kind, names in everybody.items()
+        }
+        try:
+            return original(self, item, topics)
+        finally:
+            self._listeners = everybody
 
-    patch.setattr(MemorySubscription, "offer", offer)
+    patch.setattr(Hub, "publish", publish)
 
 
 @messaging("MSG-026")
@@ -195,7 +202,7 @@ def wildcards_match(patch: MP) -> None:
             for name, listeners in list(self._listeners[topic.kind].items()):
                 if name != topic.name and topic.kind is TopicKind.IDENTITY and fnmatchcase(topic.name, name):
                     for subscription in listeners:
-                        subscription.offer(memory.Received(topic, item))
+                        subscription.buffer.put(Received(topic, item))
         return outcomes
 
     patch.setattr(Hub, "publish", publish)
@@ -222,12 +229,10 @@ def closing_leaves_the_reader_waiting(patch: MP) -> None:
     original = MemorySubscription.close
 
     async def close(self: Any) -> None:
-        wake, self._wake = self._wake, lambda: None
-        try:
+        with patch.context() as deaf:
+            deaf.setattr(self.buffer, "_wake", lambda: None)
             await original(self)
-        finally:
-            self._wake = wake
-        self._closed = False
+        self.buffer._closed = False
 
     async def close_slot(self: Any) -> None:
         for subscription in list(self._subscriptions):
@@ -265,28 +270,28 @@ def closed_slot_leaves_its_subscriptions_open(patch: MP) -> None:
 
 @messaging("MSG-043")
 def cancelled_reader_stays_in_its_place(patch: MP) -> None:
-    original = MemorySubscription.__anext__
+    original = Buffer.take
 
-    async def anext_(self: Any) -> Any:
+    async def take(self: Any) -> Any:
         try:
             return await original(self)
         except asyncio.CancelledError:
             self._reader = asyncio.get_running_loop().create_future()
             raise
 
-    patch.setattr(MemorySubscription, "__anext__", anext_)
+    patch.setattr(Buffer, "take", take)
 
 
 @messaging("MSG-044")
 def overflow_is_silent(patch: MP) -> None:
-    patch.setattr(memory, "MAX_EVENTS", 1_500)
+    patch.setattr("prism.slots.buffer.MAX_EVENTS", 1_500)
     original = MemorySubscription.__anext__
 
     async def anext_(self: Any) -> Any:
         return [event for event in await original(self) if not isinstance(event, Interrupted)]
 
-    def drop(self: Any) -> None:
+    def overflow(self: Any) -> None:
         self._events[-1:] = []
 
-    patch.setattr(MemorySubscription, "_drop", drop)
+    patch.setattr(Buffer, "_overflow", overflow)
     patch.setattr(MemorySubscription, "__anext__", anext_)
