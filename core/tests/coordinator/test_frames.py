@@ -56,3 +56,33 @@ def test_pieces_are_bounded_and_lose_nobody(names: list[str]) -> None:
     assert [name for piece in pieces for name in piece] == names
     assert max(len(piece) for piece in pieces) <= frames.TARGETS_PER_FRAME
     assert max(len("".join(piece).encode()) for piece in pieces) <= frames.NAMES_PER_FRAME
+
+
+def acks(number: int, size: int = 10) -> list[bytes]:
+    return [frames.acked("proxy-1", f"m{i}", ["a" * size], again=False) for i in range(number)]
+
+
+def test_small_frames_go_together_and_come_out_in_order() -> None:
+    (batch,) = frames.batches("proxy-1", acks(1_000))
+    ids = [frame.acked.message_id for frame in frames.unpacked(batch) if frame is not None]
+    assert ids == [f"m{i}" for i in range(1_000)]
+
+
+def test_a_frame_alone_is_no_batch() -> None:
+    assert list(frames.batches("proxy-1", acks(1))) == acks(1)
+
+
+def test_nothing_is_no_batch() -> None:
+    assert list(frames.batches("proxy-1", [])) == []
+
+
+def test_batches_are_bounded_in_bytes() -> None:
+    batches = list(frames.batches("proxy-1", acks(100, 20_000)))
+    assert max(map(len, batches)) < frames.BATCH + 1_000
+    assert sum(len(list(frames.unpacked(batch))) for batch in batches) == 100
+
+
+def test_a_batch_in_a_batch_and_what_is_no_frame_in_one_are_none() -> None:
+    (inner,) = frames.batches("proxy-1", acks(2))
+    (outer,) = frames.batches("proxy-1", [inner, b"\xff\xff", *acks(1)])
+    assert [frame is None for frame in frames.unpacked(outer)] == [True, True, False]

@@ -341,6 +341,50 @@ async def test_a_dead_proxy_gives_its_leases_up_in_time() -> None:
             assert delivery.attempts == [2]
 
 
+async def test_slow_messaging_keeps_no_ack_from_being_settled_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened_proxies(2, slots={"durability": {"visibility": 1}}) as (sender, receiver):
+        await receiver.register("a")
+        for _ in range(100):
+            await sender.send(timeout=0, **QUEUED)
+        messaging: Any = (await receiver.coordinator.namespace(NS)).messaging
+        publish = messaging.publish
+
+        async def slowly(*arguments: Any) -> Any:
+            await asyncio.sleep(0.1)
+            return await publish(*arguments)
+
+        monkeypatch.setattr(messaging, "publish", slowly)
+        async with receiver.stream(AttachItem("a")) as stream:
+            task = acking(stream)
+            await stream.until(Delivery, 100, seconds=20)
+            await eventually(lambda: settled(receiver, "a"))
+            task.cancel()
+        assert receiver.coordinator.metrics.frames_sent[NS] < 10
+
+
+async def test_messaging_that_hangs_keeps_no_ack_from_being_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened_proxies(2, slots={"durability": {"visibility": 1}}) as (sender, receiver):
+        await receiver.register("a")
+        await sender.send(timeout=0, **QUEUED)
+        messaging: Any = (await receiver.coordinator.namespace(NS)).messaging
+
+        async def never(*_arguments: Any) -> Any:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(messaging, "publish", never)
+        async with receiver.stream(AttachItem("a")) as stream:
+            task = acking(stream)
+            await stream.until(Delivery)
+            await eventually(lambda: settled(receiver, "a"))
+            task.cancel()
+
+
+async def settled(proxy: Proxy, identity: str) -> bool:
+    durability = (await proxy.coordinator.namespace(NS)).durability
+    assert durability is not None
+    return await durability.depth([identity]) == [0]
+
+
 async def test_messages_of_an_earlier_registration_are_not_inherited(pair: Pair) -> None:
     sender, receiver = pair
     await sender.register("a")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 
 from prism.coordinator import frames
 from prism.coordinator.hosting import Host, NoHost
@@ -38,7 +38,7 @@ class Exchange:
         self.host: Host = NoHost()
         self._metrics = metrics
         self._recent = recent
-        self._answers: deque[_Answer] = deque()
+        self._answers: list[_Answer] = []
         self._answers_waiting = asyncio.Event()
 
     async def publish(self, ns: Namespace, address: str, frame: bytes) -> PublishOutcome:
@@ -84,19 +84,22 @@ class Exchange:
     async def report_acks(self, ns: Namespace, leases: Sequence[Lease]) -> None:
         """Tells the proxies that sent these messages who acknowledged them.
 
-        A proxy that is gone, or has forgotten the multicast, doesn't need to know.
+        One publication for each of these proxies, however many messages. A proxy that is gone, or has forgotten the
+        multicast, doesn't need to know.
         """
         acked: dict[tuple[str, str, bool], list[str]] = {}
         for lease in leases:
             if isinstance(lease.content, Message) and lease.content.sender:
                 key = (lease.content.sender, lease.content.id, lease.attempt > 1)
                 acked.setdefault(key, []).append(lease.queue)
+        told: defaultdict[str, list[bytes]] = defaultdict(list)
         for (sender, message_id, again), identities in acked.items():
             if sender == self.address:
                 self._take_acks(ns, message_id, identities, again=again)
                 continue
             for piece in frames.pieces(identities):
-                await self.publish(ns, sender, frames.acked(self.address, message_id, identities[piece], again=again))
+                told[sender].append(frames.acked(self.address, message_id, identities[piece], again=again))
+        await self._publish_all(ns, told)
 
     async def read_inbox(self, ns: Namespace) -> None:
         """Reads this proxy's inbox until the subscription ends."""
@@ -108,27 +111,43 @@ class Exchange:
                     continue
                 if event.topic.kind is not TopicKind.INBOX:
                     continue
-                frame = frames.parse(event.publication.payload)
-                if frame is None:
-                    logger.warning("namespace %r: something that is no frame came into the inbox", ns.name)
-                    continue
-                self._metrics.frames_received[ns.name] += 1
-                if frame.WhichOneof("kind") == "deliver":
-                    await self._deliver(ns, frame)
-                else:
-                    self._receive(ns, frame)
+                for frame in frames.unpacked(event.publication.payload):
+                    if frame is None:
+                        logger.warning("namespace %r: something that is no frame came into the inbox", ns.name)
+                        continue
+                    self._metrics.frames_received[ns.name] += 1
+                    if frame.WhichOneof("kind") == "deliver":
+                        await self._deliver(ns, frame)
+                    else:
+                        self._receive(ns, frame)
             await asyncio.sleep(0)
 
     async def send_answers(self) -> None:
-        """Publishes receipts as frames are settled."""
+        """Publishes receipts as frames are settled: those of one moment together."""
         while True:
             await self._answers_waiting.wait()
             self._answers_waiting.clear()
-            while self._answers:
-                answer = self._answers.popleft()
-                outcome = await self.publish(answer.ns, answer.sender, answer.frame(self.address))
-                if isinstance(outcome, Failure):
-                    logger.warning("could not send a receipt to %s: %s", answer.sender, outcome.error)
+            waiting: dict[Namespace, defaultdict[str, list[bytes]]] = {}
+            for answer in self._answers:
+                receipts = waiting.setdefault(answer.ns, defaultdict(list))
+                receipts[answer.sender].append(answer.frame(self.address))
+            self._answers.clear()
+            async with asyncio.TaskGroup() as tasks:
+                for ns, receipts in waiting.items():
+                    tasks.create_task(self._publish_all(ns, receipts))
+
+    async def _publish_all(self, ns: Namespace, singles: Mapping[str, Sequence[bytes]]) -> None:
+        """Sends frames to inboxes, to all at the same time."""
+        async with asyncio.TaskGroup() as tasks:
+            for address, several in singles.items():
+                tasks.create_task(self._publish_batches(ns, address, several))
+
+    async def _publish_batches(self, ns: Namespace, address: str, singles: Sequence[bytes]) -> None:
+        for batch in frames.batches(self.address, singles):
+            outcome = await self.publish(ns, address, batch)
+            if isinstance(outcome, Failure):
+                logger.warning("%d receipts or acks could not be sent to %s: %s", len(singles), address, outcome.error)
+                return
 
     async def _deliver(self, ns: Namespace, frame: frames.Frame) -> None:
         """Hands a message to the host, some targets at a time: others run in between."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from google.protobuf.message import DecodeError
 
@@ -15,6 +15,8 @@ TARGETS_PER_FRAME = 10_000
 NAMES_PER_FRAME = 512 * 1024
 """Bytes of names in a frame. With the payload it may still be more than a broker takes at once; then its plugin
 sends it in parts."""
+BATCH = 512 * 1024
+"""Bytes of small frames in one publication."""
 JOINT = "\0"
 """Joins names, none of which has it."""
 
@@ -116,8 +118,41 @@ def receipt(
     return frame.SerializeToString()
 
 
+def batches(sender: str, singles: Iterable[bytes]) -> Iterator[bytes]:
+    """Frames for one inbox in as few publications as their size allows, in their order."""
+    batch: list[bytes] = []
+    size = 0
+    for single in singles:
+        if batch and size + len(single) > BATCH:
+            yield _batch(sender, batch)
+            batch, size = [], 0
+        batch.append(single)
+        size += len(single)
+    if batch:
+        yield _batch(sender, batch)
+
+
+def _batch(sender: str, singles: Sequence[bytes]) -> bytes:
+    if len(singles) == 1:
+        return singles[0]
+    frame = Frame(sender=sender)
+    frame.batch.frames.extend(singles)
+    return frame.SerializeToString()
+
+
+def unpacked(payload: bytes) -> Iterator[Frame | None]:
+    """The frames in a publication; None for what isn't one (somebody else wrote to the inbox)."""
+    frame = parse(payload)
+    if frame is None or frame.WhichOneof("kind") != "batch":
+        yield frame
+        return
+    for single in frame.batch.frames:
+        inner = parse(single)
+        yield None if inner is not None and inner.WhichOneof("kind") == "batch" else inner
+
+
 def parse(payload: bytes) -> Frame | None:
-    """The frame, or None when it isn't one (somebody else wrote to the inbox)."""
+    """The frame, or None when it isn't one."""
     frame = Frame()
     try:
         frame.ParseFromString(payload)

@@ -181,20 +181,22 @@ class Multicasts:
 
     async def _store(self, sending: _Sending, page: TargetPage) -> None:
         """At least once: into every target's queue first, then a nudge to the proxies that host them."""
-        for address, identities, _ in _by_address(page):
-            # The targets are known before they are stored: an ack may come as soon as they are.
-            base = sending.collector.tally.extend(identities)
-            stored = await self._enqueue(sending, base, identities)
-            if not address:
-                places = [base + position for position in stored]
-                sending.collector.tally.settle_all(places, Status.PENDING, STORED_OFFLINE)
-                continue
-            woken = identities if len(stored) == len(identities) else [identities[position] for position in stored]
-            if address == self._exchange.address:
-                self._exchange.host.nudge(sending.ns.name, woken)
-                continue
-            for piece in frames.pieces(woken):
-                await self._exchange.publish(sending.ns, address, frames.nudge(self._exchange.address, woken[piece]))
+        tally = sending.collector.tally
+        # The targets are known before they are stored: an ack may come as soon as they are.
+        base = tally.extend(page.identities)
+        stored = await self._enqueue(sending, base, page.identities)
+        async with asyncio.TaskGroup() as nudging:
+            for address, positions in _positions(page.addresses, stored):
+                if not address:
+                    tally.settle_all([base + position for position in positions], Status.PENDING, STORED_OFFLINE)
+                    continue
+                woken = at(page.identities, positions)
+                if address == self._exchange.address:
+                    self._exchange.host.nudge(sending.ns.name, woken)
+                    continue
+                for piece in frames.pieces(woken):
+                    nudge = frames.nudge(self._exchange.address, woken[piece])
+                    nudging.create_task(self._exchange.publish(sending.ns, address, nudge))
 
     async def _enqueue(self, sending: _Sending, base: int, identities: Sequence[str]) -> Sequence[int]:
         """Stores the message for each; settles those it can't be stored for. The positions of the others."""
@@ -302,16 +304,23 @@ def _by_address(page: TargetPage) -> list[tuple[str, Sequence[str], Sequence[str
     addresses = page.addresses
     if addresses.count(addresses[0]) == len(addresses):  # one proxy, or nobody attached: most pages are like that
         return [(addresses[0], page.identities, page.registration_ids)]
+    return [
+        (address, at(page.identities, there), at(page.registration_ids, there))
+        for address, there in _positions(addresses, range(len(addresses)))
+    ]
+
+
+def _positions(addresses: Sequence[str], among: Sequence[int]) -> Iterable[tuple[str, list[int]]]:
+    """Addresses with the positions that have them, in their order."""
     places: dict[str, list[int]] = {}
-    for i, address in enumerate(addresses):
+    for i in among:
+        address = addresses[i]
         there = places.get(address)
         if there is None:
             places[address] = [i]
         else:
             there.append(i)
-    return [
-        (address, at(page.identities, there), at(page.registration_ids, there)) for address, there in places.items()
-    ]
+    return places.items()
 
 
 def _alike(

@@ -36,7 +36,7 @@ OPEN_TIMEOUT = 30.0
 """Seconds a slot may take to open."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Namespace:
     """Settings, slots, and a guard for each slot."""
 

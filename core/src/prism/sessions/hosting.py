@@ -226,9 +226,7 @@ class Hosting:
                 self.pump.wake_all()
             if now >= self._next_extension:
                 self._next_extension = now + self.ns.config.queues.visibility / SECOND / 3
-                leases = [lease for session in self.sessions for lease in session.leases()]
-                if leases:
-                    await self.pump.extend(leases)
+                await self.pump.extend([lease for session in self.sessions for lease in session.leases()])
 
     async def prolong(self, grace: Micros) -> None:
         """Makes sure that every hosted registration outlives `grace`, for its client to attach elsewhere."""

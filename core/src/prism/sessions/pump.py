@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from prism.coordinator.frames import chunks
+from prism.model.time import SECOND
 from prism.plugins.spec import SlotKind
 from prism.sessions.binding import Binding
 from prism.slots.durability import DurabilityBackend, Lease
@@ -128,7 +129,8 @@ class Pump:
                 self.wake({lease.queue for lease in leases} & self._bindings.keys())
 
     async def extend(self, leases: Sequence[Lease]) -> None:
-        """Keeps leases of living sessions."""
+        """Keeps leases of living sessions, and of acks that wait to be settled."""
+        leases = [*leases, *self._acks, *self._untold]
         for piece in chunks(len(leases), LEASES_PER_CALL):
             with self._guard("extend leases"):
                 await self._durability.extend(leases[piece], self._ns.config.queues.visibility)
@@ -200,7 +202,7 @@ class Pump:
         while self._untold or self._acks:
             fresh = [self._untold.popleft() for _ in range(min(len(self._untold), LEASES_PER_CALL))]
             self._acks.extend(fresh)
-            await self._coordinator.report_acks(self._ns, fresh)
+            await self._tell(fresh)
             batch = [self._acks.popleft() for _ in range(min(len(self._acks), LEASES_PER_CALL))]
             try:
                 with self._guard("ack messages"):
@@ -209,6 +211,12 @@ class Pump:
                 self._acks.extendleft(reversed(batch))
                 self._settle_wanted.set()
                 raise
+
+    async def _tell(self, leases: Sequence[Lease]) -> None:
+        """Takes a fourth of the visibility at most: what is not settled in time comes again, and is told again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._ns.config.queues.visibility / SECOND / 4):
+                await self._coordinator.report_acks(self._ns, leases)
 
     def _guard(self, action: str) -> AbstractContextManager[None]:
         return self._ns.guard(SlotKind.DURABILITY)(action)

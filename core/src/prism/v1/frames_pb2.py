@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from prism.v1 import attach_pb2 as prism_dot_v1_dot_attach__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15prism/v1/frames.proto\x12\x08prism.v1\x1a\x15prism/v1/attach.proto\"\xef\x01\n\nProxyFrame\x12\x0e\n\x06sender\x18\x01 \x01(\t\x12)\n\x07\x64\x65liver\x18\x02 \x01(\x0b\x32\x16.prism.v1.DeliverFrameH\x00\x12%\n\x05nudge\x18\x03 \x01(\x0b\x32\x14.prism.v1.NudgeFrameH\x00\x12)\n\x07receipt\x18\x04 \x01(\x0b\x32\x16.prism.v1.ReceiptFrameH\x00\x12%\n\x05\x65vict\x18\x05 \x01(\x0b\x32\x14.prism.v1.EvictFrameH\x00\x12%\n\x05\x61\x63ked\x18\x06 \x01(\x0b\x32\x14.prism.v1.AckedFrameH\x00\x42\x06\n\x04kind\"K\n\x0c\x46rameTargets\x12\r\n\x05\x63ount\x18\x01 \x01(\r\x12\x12\n\nidentities\x18\x02 \x01(\t\x12\x18\n\x10registration_ids\x18\x03 \x01(\t\"\x85\x01\n\x0c\x44\x65liverFrame\x12+\n\x07message\x18\x01 \x01(\x0b\x32\x1a.prism.v1.DeliveredMessage\x12\'\n\x07targets\x18\x02 \x01(\x0b\x32\x16.prism.v1.FrameTargets\x12\x0e\n\x06number\x18\x03 \x01(\r\x12\x0f\n\x07wait_ms\x18\x04 \x01(\x03\" \n\nNudgeFrame\x12\x12\n\nidentities\x18\x01 \x03(\t\"C\n\nAckedFrame\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x12\n\nidentities\x18\x02 \x03(\t\x12\r\n\x05\x61gain\x18\x03 \x01(\x08\"k\n\x0cReceiptFrame\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\r\x12\x10\n\x08statuses\x18\x03 \x01(\x0c\x12\x14\n\x0creason_index\x18\x04 \x03(\r\x12\x0f\n\x07reasons\x18\x05 \x03(\t\"E\n\nEvictFrame\x12\'\n\x07targets\x18\x01 \x01(\x0b\x32\x16.prism.v1.FrameTargets\x12\x0e\n\x06reason\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15prism/v1/frames.proto\x12\x08prism.v1\x1a\x15prism/v1/attach.proto\"\x96\x02\n\nProxyFrame\x12\x0e\n\x06sender\x18\x01 \x01(\t\x12)\n\x07\x64\x65liver\x18\x02 \x01(\x0b\x32\x16.prism.v1.DeliverFrameH\x00\x12%\n\x05nudge\x18\x03 \x01(\x0b\x32\x14.prism.v1.NudgeFrameH\x00\x12)\n\x07receipt\x18\x04 \x01(\x0b\x32\x16.prism.v1.ReceiptFrameH\x00\x12%\n\x05\x65vict\x18\x05 \x01(\x0b\x32\x14.prism.v1.EvictFrameH\x00\x12%\n\x05\x61\x63ked\x18\x06 \x01(\x0b\x32\x14.prism.v1.AckedFrameH\x00\x12%\n\x05\x62\x61tch\x18\x07 \x01(\x0b\x32\x14.prism.v1.BatchFrameH\x00\x42\x06\n\x04kind\"\x1c\n\nBatchFrame\x12\x0e\n\x06\x66rames\x18\x01 \x03(\x0c\"K\n\x0c\x46rameTargets\x12\r\n\x05\x63ount\x18\x01 \x01(\r\x12\x12\n\nidentities\x18\x02 \x01(\t\x12\x18\n\x10registration_ids\x18\x03 \x01(\t\"\x85\x01\n\x0c\x44\x65liverFrame\x12+\n\x07message\x18\x01 \x01(\x0b\x32\x1a.prism.v1.DeliveredMessage\x12\'\n\x07targets\x18\x02 \x01(\x0b\x32\x16.prism.v1.FrameTargets\x12\x0e\n\x06number\x18\x03 \x01(\r\x12\x0f\n\x07wait_ms\x18\x04 \x01(\x03\" \n\nNudgeFrame\x12\x12\n\nidentities\x18\x01 \x03(\t\"C\n\nAckedFrame\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x12\n\nidentities\x18\x02 \x03(\t\x12\r\n\x05\x61gain\x18\x03 \x01(\x08\"k\n\x0cReceiptFrame\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\r\x12\x10\n\x08statuses\x18\x03 \x01(\x0c\x12\x14\n\x0creason_index\x18\x04 \x03(\r\x12\x0f\n\x07reasons\x18\x05 \x03(\t\"E\n\nEvictFrame\x12\'\n\x07targets\x18\x01 \x01(\x0b\x32\x16.prism.v1.FrameTargets\x12\x0e\n\x06reason\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,17 +33,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'prism.v1.frames_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PROXYFRAME']._serialized_start=59
-  _globals['_PROXYFRAME']._serialized_end=298
-  _globals['_FRAMETARGETS']._serialized_start=300
-  _globals['_FRAMETARGETS']._serialized_end=375
-  _globals['_DELIVERFRAME']._serialized_start=378
-  _globals['_DELIVERFRAME']._serialized_end=511
-  _globals['_NUDGEFRAME']._serialized_start=513
-  _globals['_NUDGEFRAME']._serialized_end=545
-  _globals['_ACKEDFRAME']._serialized_start=547
-  _globals['_ACKEDFRAME']._serialized_end=614
-  _globals['_RECEIPTFRAME']._serialized_start=616
-  _globals['_RECEIPTFRAME']._serialized_end=723
-  _globals['_EVICTFRAME']._serialized_start=725
-  _globals['_EVICTFRAME']._serialized_end=794
+  _globals['_PROXYFRAME']._serialized_end=337
+  _globals['_BATCHFRAME']._serialized_start=339
+  _globals['_BATCHFRAME']._serialized_end=367
+  _globals['_FRAMETARGETS']._serialized_start=369
+  _globals['_FRAMETARGETS']._serialized_end=444
+  _globals['_DELIVERFRAME']._serialized_start=447
+  _globals['_DELIVERFRAME']._serialized_end=580
+  _globals['_NUDGEFRAME']._serialized_start=582
+  _globals['_NUDGEFRAME']._serialized_end=614
+  _globals['_ACKEDFRAME']._serialized_start=616
+  _globals['_ACKEDFRAME']._serialized_end=683
+  _globals['_RECEIPTFRAME']._serialized_start=685
+  _globals['_RECEIPTFRAME']._serialized_end=792
+  _globals['_EVICTFRAME']._serialized_start=794
+  _globals['_EVICTFRAME']._serialized_end=863
 # @@protoc_insertion_point(module_scope)

@@ -8,20 +8,28 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ProxyFrame(_message.Message):
-    __slots__ = ("sender", "deliver", "nudge", "receipt", "evict", "acked")
+    __slots__ = ("sender", "deliver", "nudge", "receipt", "evict", "acked", "batch")
     SENDER_FIELD_NUMBER: _ClassVar[int]
     DELIVER_FIELD_NUMBER: _ClassVar[int]
     NUDGE_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     EVICT_FIELD_NUMBER: _ClassVar[int]
     ACKED_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
     sender: str
     deliver: DeliverFrame
     nudge: NudgeFrame
     receipt: ReceiptFrame
     evict: EvictFrame
     acked: AckedFrame
-    def __init__(self, sender: _Optional[str] = ..., deliver: _Optional[_Union[DeliverFrame, _Mapping]] = ..., nudge: _Optional[_Union[NudgeFrame, _Mapping]] = ..., receipt: _Optional[_Union[ReceiptFrame, _Mapping]] = ..., evict: _Optional[_Union[EvictFrame, _Mapping]] = ..., acked: _Optional[_Union[AckedFrame, _Mapping]] = ...) -> None: ...
+    batch: BatchFrame
+    def __init__(self, sender: _Optional[str] = ..., deliver: _Optional[_Union[DeliverFrame, _Mapping]] = ..., nudge: _Optional[_Union[NudgeFrame, _Mapping]] = ..., receipt: _Optional[_Union[ReceiptFrame, _Mapping]] = ..., evict: _Optional[_Union[EvictFrame, _Mapping]] = ..., acked: _Optional[_Union[AckedFrame, _Mapping]] = ..., batch: _Optional[_Union[BatchFrame, _Mapping]] = ...) -> None: ...
+
+class BatchFrame(_message.Message):
+    __slots__ = ("frames",)
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    frames: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, frames: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class FrameTargets(_message.Message):
     __slots__ = ("count", "identities", "registration_ids")
