@@ -110,11 +110,13 @@ async def keep(database: Database, schema: str, number: int, days: int | None) -
     await database.fetch(in_schema(_KEEP, schema), number, days or 0, harmless=True)
 
 
-async def pending(database: Database, schema: str) -> list[str]:
-    """The partitions that `maintain` would drop."""
-    rows = await database.fetch(
-        in_schema("SELECT * FROM __schema__.outlived_audit_partitions() AS name", schema), harmless=True
-    )
+async def pending(database: Database, schema: str, number: int, days: int | None) -> list[str]:
+    """The partitions that `maintain` would drop once a namespace keeps its audit for so many days.
+
+    0 is for ever, None what is noted of it.
+    """
+    sql = "SELECT * FROM __schema__.outlived_audit_partitions($1, $2) AS name"
+    rows = await database.fetch(in_schema(sql, schema), number, days, harmless=True)
     return [row["name"] for row in rows]
 
 
