@@ -257,6 +257,48 @@ async def test_concurrent_batches_in_opposite_orders_all_succeed(config: dict[st
     assert await registry.count(()) == 200
 
 
+@pytest.mark.parametrize("removes", [False, True])
+async def test_identity_that_comes_and_goes_while_a_batch_waits_has_one_outcome(
+    removes: bool, config: dict[str, Any], opened: Open, bare: asyncpg.Connection
+) -> None:
+    registry = await opened(PostgresRegistry, config, audit=True)
+    other = await asyncpg.connect(config["connection"], server_settings={"search_path": config["schema"]})
+    await registry.set([write("alice")])
+    try:
+        async with bare.transaction():
+            await bare.execute("SELECT FROM leases WHERE identity = 'alice' FOR UPDATE")
+            batch = registry.delete([Fence("alice"), Fence("bob")]) if removes else registry.set(
+                [write("alice"), write("bob")]
+            )
+            waiting = asyncio.create_task(batch)
+            await until_locked(other, 1)
+            await registry.set([write("bob", b'{"a":2}')])
+            removal = other.transaction()
+            await removal.start()
+            await other.execute("DELETE FROM leases WHERE identity = 'bob'")
+            await other.execute("DELETE FROM registrations WHERE identity = 'bob'")
+        await until_locked(bare, 1)  # for bob now, who is seen and about to be gone
+        await removal.commit()
+        [_, outcome] = await waiting
+        [found] = await registry.get(["bob"])
+        if removes:
+            assert (outcome, found) == (Refused(Refusal.NOT_FOUND), None)
+        else:
+            assert isinstance(outcome, Stored)
+            assert found == outcome.registration
+    finally:
+        await other.close()
+
+
+async def until_locked(bare: asyncpg.Connection, count: int) -> None:
+    """Waits until so many wait for a lock of another's."""
+    async with asyncio.timeout(10):
+        while await bare.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        ) < count:
+            await asyncio.sleep(0.01)
+
+
 def test_errors_of_the_server_are_classified() -> None:
     assert classify(asyncpg.DiskFullError("x")) is Code.UNAVAILABLE
     assert classify(asyncpg.TooManyConnectionsError("x")) is Code.UNAVAILABLE

@@ -219,7 +219,7 @@ async def test_explain_shows_the_servers_own_plan(written: Written) -> None:
     source = written.write(SCHEMA, indexes=[{"field": "kind"}])
     await written.run("migrate")
     async with (
-        Proxy(load_config(source), listen="127.0.0.1:0", http_listen=None) as proxy,
+        Proxy(load_config(source), listen="127.0.0.1:0", http_listen="127.0.0.1:0") as proxy,
         Client(NS, proxy.address) as c,
     ):
         await c.registry.register("d1", {"kind": "sensor"})
