@@ -163,6 +163,7 @@ class Database:
             options["server_settings"] = {
                 "application_name": "prism",
                 "plan_cache_mode": "force_custom_plan",
+                "default_transaction_isolation": "read committed",  # who has waited for a lock must see what came of it
                 "statement_timeout": str(round(config.statement_timeout * 1000)),
                 "idle_in_transaction_session_timeout": str(round(config.statement_timeout * 2000)),
                 "jit": "off",  # compiling takes longer than the statements that we have
