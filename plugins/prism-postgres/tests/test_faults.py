@@ -291,18 +291,16 @@ async def test_identity_that_comes_and_goes_while_a_batch_waits_has_one_outcome(
     try:
         async with bare.transaction():
             await bare.execute("SELECT FROM leases WHERE identity = 'alice' FOR UPDATE")
-            batch = registry.delete([Fence("alice"), Fence("bob")]) if removes else registry.set(
-                [write("alice"), write("bob")]
-            )
-            waiting = asyncio.create_task(batch)
+            removal, writing = [Fence("alice"), Fence("bob")], [write("alice"), write("bob")]
+            waiting = asyncio.ensure_future(registry.delete(removal) if removes else registry.set(writing))
             await until_locked(other, 1)
             await registry.set([write("bob", b'{"a":2}')])
-            removal = other.transaction()
-            await removal.start()
+            gone = other.transaction()
+            await gone.start()
             await other.execute("DELETE FROM leases WHERE identity = 'bob'")
             await other.execute("DELETE FROM registrations WHERE identity = 'bob'")
         await until_locked(bare, 1)  # for bob now, who is seen and about to be gone
-        await removal.commit()
+        await gone.commit()
         [_, outcome] = await waiting
         [found] = await registry.get(["bob"])
         if removes:
@@ -316,10 +314,9 @@ async def test_identity_that_comes_and_goes_while_a_batch_waits_has_one_outcome(
 
 async def until_locked(bare: asyncpg.Connection, count: int) -> None:
     """Waits until so many wait for a lock of another's."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     async with asyncio.timeout(10):
-        while await bare.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        ) < count:
+        while await bare.fetchval(waiting) < count:  # noqa: ASYNC110 - nothing says when it does
             await asyncio.sleep(0.01)
 
 

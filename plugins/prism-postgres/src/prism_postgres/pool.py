@@ -94,8 +94,8 @@ class Database:
             await self._release(pool, connection)
 
     async def run(self, act: Callable[[Connection], Awaitable[Result]], *, harmless: bool = False) -> Result:
-        """Does something on a connection, again where the server rolled it back for another's sake, and of several hosts
-        where this one takes no writes any more.
+        """Does something on a connection, again where the server rolled it back for another's sake, and, of several
+        hosts, where this one takes no writes any more.
 
         Args:
             act: one statement, or one transaction.
