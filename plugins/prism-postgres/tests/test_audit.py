@@ -139,6 +139,26 @@ async def test_months_older_than_the_retention_are_dropped(
         await slot.close()
 
 
+async def test_writers_do_not_wait_for_long_when_partitions_can_not_be_made(
+    registry: PostgresRegistry, bare: asyncpg.Connection
+) -> None:
+    months = await bare.fetch(
+        "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'audit'::regclass"
+    )
+    last = max(row["name"] for row in months if row["name"] != "audit_default")
+    await bare.execute(f"DROP TABLE {last}")
+    async with bare.transaction():
+        await bare.fetch("SELECT FROM audit")  # as a long reader does, pg_dump for example
+        making = asyncio.create_task(maintain(registry._database, registry._config.db_schema))
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(5):
+            assert isinstance((await registry.set([write("alice")]))[0], Stored)
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await making
+    made, _ = await maintain(registry._database, registry._config.db_schema)
+    assert len(made) == 1
+
+
 async def test_longest_retention_of_a_schema_counts(
     config: dict[str, Any], bare: asyncpg.Connection, opened: Open
 ) -> None:
