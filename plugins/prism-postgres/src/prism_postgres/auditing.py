@@ -125,8 +125,8 @@ async def pending(database: Database, schema: str, number: int, days: int | None
 async def maintain(database: Database, schema: str) -> tuple[list[str], list[str]]:
     """Makes the partitions of the next months and drops those that are kept no longer; the names of both.
 
-    Raises asyncpg's LockNotAvailableError where somebody reads the audit all the while, as `pg_dump` does: writers would
-    have to wait behind us.
+    Raises asyncpg's LockNotAvailableError where somebody reads the audit all the while, as `pg_dump` does: writers
+    would have to wait behind us.
     """
 
     async def act(connection: Connection) -> tuple[list[str], list[str]]:
