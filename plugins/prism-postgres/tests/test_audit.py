@@ -16,7 +16,7 @@ from prism.model.audit import AuditEntry, AuditKind, AuditQuery
 from prism.model.errors import InvalidConfig, InvalidFilter, PrismError
 from prism.server.app import Proxy
 from prism.slots.context import SlotContext
-from prism.slots.registry import Anything, Fence, Write
+from prism.slots.registry import Absent, Anything, Fence, Stored, Write
 from prism_postgres.auditing import maintain
 from prism_postgres.config import PostgresConfig
 from prism_postgres.pool import borrow, give_back
@@ -139,6 +139,26 @@ async def test_months_older_than_the_retention_are_dropped(
         await slot.close()
 
 
+async def test_writers_do_not_wait_for_long_when_partitions_can_not_be_made(
+    registry: PostgresRegistry, bare: asyncpg.Connection
+) -> None:
+    months = await bare.fetch(
+        "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'audit'::regclass"
+    )
+    last = max(row["name"] for row in months if row["name"] != "audit_default")
+    await bare.execute(f"DROP TABLE {last}")
+    async with bare.transaction():
+        await bare.fetch("SELECT FROM audit")  # as a long reader does, pg_dump for example
+        making = asyncio.create_task(maintain(registry._database, registry._config.db_schema))
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(5):
+            assert isinstance((await registry.set([write("alice")]))[0], Stored)
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await making
+    made, _ = await maintain(registry._database, registry._config.db_schema)
+    assert len(made) == 1
+
+
 async def test_longest_retention_of_a_schema_counts(
     config: dict[str, Any], bare: asyncpg.Connection, opened: Open
 ) -> None:
@@ -208,7 +228,7 @@ async def test_filter_that_is_refused_is_no_intent(config: dict[str, Any], clien
 
 
 async def test_actor_comes_with_the_call_and_its_peer(config: dict[str, Any]) -> None:
-    async with Proxy(load_config(configured(config)), listen="127.0.0.1:0", http_listen=None) as proxy:
+    async with Proxy(load_config(configured(config)), listen="127.0.0.1:0", http_listen="127.0.0.1:0") as proxy:
         async with Client(NS, proxy.address) as client:
             await client.registry.register("alice", {"room": "a"})
             with acting_as("Büro (1)"):
@@ -256,6 +276,23 @@ async def test_expiry_is_the_proxys(config: dict[str, Any], client: Client) -> N
             found = await entries(config)
     assert found[1][0] == "expire"
     assert found[1][1].startswith("expiry at proxy-")
+
+
+async def test_expiry_is_recorded_where_another_takes_the_place_before_the_sweep(registry: PostgresRegistry) -> None:
+    [first] = await registry.set([Write("alice", b"{}", "r1", 1_000, Anything())])
+    assert isinstance(first, Stored)
+    await asyncio.sleep(0.05)
+    with acting_as("bob"):
+        await registry.set([Write("alice", b"{}", "r2", None, Absent()), write("carol")])
+    assert await registry.pop_expired(10) == []
+    found = [(e.kind, e.registration_id, e.actor) for e in await registry.audit(AuditQuery(identity="alice"))]
+    assert found == [
+        (AuditKind.REGISTER, "r2", "bob"),
+        (AuditKind.EXPIRE, "r1", "bob"),
+        (AuditKind.REGISTER, "r1", ""),
+    ]
+    [expired] = await registry.audit(AuditQuery(kinds=frozenset({AuditKind.EXPIRE})))
+    assert expired.revision == first.registration.revision
 
 
 def test_namespace_that_needs_audit_is_refused_by_a_registry_without() -> None:

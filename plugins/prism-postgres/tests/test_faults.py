@@ -177,26 +177,28 @@ async def test_call_is_cancelled_while_it_waits_for_a_lock(server: AsyncServer, 
     assert await registry.count(()) == 2
 
 
+async def set_read_only(server: AsyncServer, state: str) -> None:
+    """Makes a server take no writes, or take them again; also those who are connected already."""
+    admin = await asyncpg.connect(server.url)
+    await admin.execute("SET default_transaction_read_only = off")
+    await admin.execute(f"ALTER SYSTEM SET default_transaction_read_only = {state}")
+    await admin.execute("SELECT pg_reload_conf()")
+    await admin.close()
+    async with asyncio.timeout(10):
+        while True:
+            probe = await asyncpg.connect(server.url)
+            shown = await probe.fetchval("SHOW default_transaction_read_only")
+            await probe.close()
+            if shown == state:
+                return
+
+
 async def test_read_only_server_refuses_writes_as_a_whole_and_answers_reads(server: AsyncServer, opened: Open) -> None:
     registry = await opened(PostgresRegistry, options(server))
     [stored] = await registry.set([write("alice")])
     assert isinstance(stored, Stored)
 
-    async def read_only(state: str) -> None:
-        admin = await asyncpg.connect(server.url)
-        await admin.execute("SET default_transaction_read_only = off")
-        await admin.execute(f"ALTER SYSTEM SET default_transaction_read_only = {state}")
-        await admin.execute("SELECT pg_reload_conf()")
-        await admin.close()
-        async with asyncio.timeout(10):
-            while True:
-                probe = await asyncpg.connect(server.url)
-                shown = await probe.fetchval("SHOW default_transaction_read_only")
-                await probe.close()
-                if shown == state:
-                    return
-
-    await read_only("on")
+    await set_read_only(server, "on")
     async with asyncio.timeout(10):
         while True:
             try:
@@ -210,11 +212,33 @@ async def test_read_only_server_refuses_writes_as_a_whole_and_answers_reads(serv
     ):
         assert await code_of(registry, attempt) is Code.UNAVAILABLE
     assert await registry.get(["alice", "bob"]) == [stored.registration, None]
-    await read_only("off")
+    await set_read_only(server, "off")
     await until_served(registry)
     [again] = await registry.set([write("bob")])
     assert isinstance(again, Stored)
     assert await registry.count(()) == 2
+
+
+async def test_of_several_hosts_the_one_that_takes_writes_is_used_when_they_change_places(
+    server: AsyncServer, opened: Open
+) -> None:
+    async with await AsyncServer.start("postgres") as second:
+        hosts = f"{server.server.host}:{server.server.port},{second.server.host}:{second.server.port}"
+        config = options(server, pool_size=3)
+        await opened(PostgresRegistry, config)
+        await opened(PostgresRegistry, {**config, "connection": second.url})
+        await set_read_only(second, "on")
+        registry = await opened(PostgresRegistry, {**config, "connection": f"postgres://prism@{hosts}/postgres"})
+        assert isinstance((await registry.set([write("first")]))[0], Stored)
+        await asyncio.gather(*(registry.check() for _ in range(3)))  # a pool full of connections
+        await set_read_only(server, "on")
+        await set_read_only(second, "off")
+        async with asyncio.timeout(10):
+            while await registry.get(["first"]) != [None]:  # until all that are connected have heard of it
+                [stored] = await registry.set([write("second")])
+                assert isinstance(stored, Stored)
+        found = await asyncio.gather(*(registry.get(["second"]) for _ in range(3)))
+        assert found == [[stored.registration]] * 3
 
 
 async def test_lot_that_fails_fails_alone(server: AsyncServer, opened: Open) -> None:
@@ -255,6 +279,45 @@ async def test_concurrent_batches_in_opposite_orders_all_succeed(config: dict[st
         for turn in range(20):
             group.create_task(churn(names if turn % 2 else names[::-1], turn))
     assert await registry.count(()) == 200
+
+
+@pytest.mark.parametrize("removes", [False, True])
+async def test_identity_that_comes_and_goes_while_a_batch_waits_has_one_outcome(
+    removes: bool, config: dict[str, Any], opened: Open, bare: asyncpg.Connection
+) -> None:
+    registry = await opened(PostgresRegistry, config, audit=True)
+    other = await asyncpg.connect(config["connection"], server_settings={"search_path": config["schema"]})
+    await registry.set([write("alice")])
+    try:
+        async with bare.transaction():
+            await bare.execute("SELECT FROM leases WHERE identity = 'alice' FOR UPDATE")
+            removal, writing = [Fence("alice"), Fence("bob")], [write("alice"), write("bob")]
+            waiting = asyncio.ensure_future(registry.delete(removal) if removes else registry.set(writing))
+            await until_locked(other, 1)
+            await registry.set([write("bob", b'{"a":2}')])
+            gone = other.transaction()
+            await gone.start()
+            await other.execute("DELETE FROM leases WHERE identity = 'bob'")
+            await other.execute("DELETE FROM registrations WHERE identity = 'bob'")
+        await until_locked(bare, 1)  # for bob now, who is seen and about to be gone
+        await gone.commit()
+        [_, outcome] = await waiting
+        [found] = await registry.get(["bob"])
+        if removes:
+            assert (outcome, found) == (Refused(Refusal.NOT_FOUND), None)
+        else:
+            assert isinstance(outcome, Stored)
+            assert found == outcome.registration
+    finally:
+        await other.close()
+
+
+async def until_locked(bare: asyncpg.Connection, count: int) -> None:
+    """Waits until so many wait for a lock of another's."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with asyncio.timeout(10):
+        while await bare.fetchval(waiting) < count:  # noqa: ASYNC110 - nothing says when it does
+            await asyncio.sleep(0.01)
 
 
 def test_errors_of_the_server_are_classified() -> None:

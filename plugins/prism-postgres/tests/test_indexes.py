@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from hashlib import sha512
 from typing import Any
 
 import asyncpg
@@ -61,6 +62,12 @@ ODD: dict[str, Any] = {
     "long": {"room": "room-7" + "\U0001f600" * 4_000, "tags": ["tag-7" * 2_000], "deep": {"er": "0007" * 900}},
     "exactly as long": {"room": "r" * 256, "deep": {"er": "r" * 255}},
     "a little longer": {"room": "r" * 257, "deep": {"er": "r" * 256}},
+    "many numbers": {"firmware": "1" + ".1" * 20},
+    "more of them": {"firmware": "1" + ".1" * 19 + ".2"},
+    "just indexed whole": {"firmware": "1" + ".1" * 12},
+    "not quite": {"firmware": "1" + ".1" * 13},
+    "long prerelease": {"firmware": "2.0-" + "".join(sha512(b"%d" % i).hexdigest() for i in range(60))},
+    "numbers at random": {"firmware": ".".join(f"{i**9 + 7}"[:18] for i in range(2, 400))},
     "nested": {"tags": [["tag-7"], {"tag-7": 1}], "room": {"er": 1}, "deep": "room-7"},
     "outside": {"place": {"lat": 91, "lon": 0}, "level": -1},
     "edge": {"place": {"lat": 90, "lon": 180}, "level": 2**53 + 1},
@@ -99,7 +106,13 @@ def used(plan: str) -> set[str]:
 
 
 INDEX_NAMES = "SELECT indexname AS name FROM pg_indexes WHERE schemaname = $1 AND starts_with(indexname, $2)"
-VERSIONS = bind(parse({"firmware.gte": "1.98"}, Limits()), parse_schema({"fields": {"firmware": "version"}}))
+SCHEMA = parse_schema({"fields": {"firmware": "version"}})
+VERSIONS = bind(parse({"firmware.gte": "1.98"}, Limits()), SCHEMA)
+LONG_VERSIONS = [
+    bind(parse({f"firmware.{sign}": version}, Limits()), SCHEMA)
+    for sign in ("lt", "lte", "gt", "gte")
+    for version in ("1" + ".1" * 12, "1" + ".1" * 13, "1" + ".1" * 20, "1" + ".1" * 19 + ".2", "2.0-a", "2.0-z")
+]
 
 
 ANSWERED_BY: list[tuple[Any, str]] = [
@@ -165,6 +178,7 @@ ASKED: list[Any] = [
     {"on": 1},
     {"on.exists": False},
     VERSIONS,
+    *LONG_VERSIONS,
     {"$or": [{"room": "room-7"}, {"level.lt": 0.01}, {"tags.contains": "tag-9"}]},
 ]
 

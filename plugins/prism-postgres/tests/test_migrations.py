@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 from prism.model.errors import InvalidConfig
+from prism.model.limits import Limits
 from prism.slots.context import SlotContext
 from prism.slots.registry import Absent, Write
 from prism_conformance.servers import shared
@@ -85,6 +86,29 @@ async def test_database_in_another_encoding_is_refused(config: dict[str, Any], b
     url = config["connection"].rpartition("/")[0] + f"/{config['schema']}"
     with pytest.raises(InvalidConfig, match="encoded in LATIN1; make one with ENCODING 'UTF8'"):
         await opens(slot(PostgresRegistry, config, connection=url))
+
+
+async def test_isolation_that_a_database_is_set_to_does_not_matter_unless_a_pooler_hides_it(
+    config: dict[str, Any], bare: asyncpg.Connection
+) -> None:
+    name = config["schema"]
+    await bare.execute(f'CREATE DATABASE "{name}"')
+    await bare.execute(f"ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'repeatable read'")
+    url = config["connection"].rpartition("/")[0] + f"/{name}"
+    # Pools of their own, so that they do meet.
+    alone = [{"connection": url, "auto_migrate": True, "acquire_timeout": 10.0 + i} for i in range(4)]
+    await asyncio.gather(*(opens(slot(PostgresRegistry, config, **options)) for options in alone))
+    limited = SlotContext("test", limits=Limits(registrations=10))
+    made = [PostgresRegistry(PostgresConfig(**{**config, **options}), limited) for options in alone]
+    await asyncio.gather(*(each.open() for each in made))
+    try:
+        writes = [Write(f"user-{i}", b"{}", "r1", None, Absent()) for i in range(20)]
+        await asyncio.gather(*(made[i % 4].set([write]) for i, write in enumerate(writes)))
+        assert await made[0].count(()) == 10
+    finally:
+        await asyncio.gather(*(each.close() for each in made))
+    with pytest.raises(InvalidConfig, match="is repeatable read; set it to read committed"):
+        await opens(slot(PostgresRegistry, config, connection=url, pooler=True))
 
 
 async def test_wrong_credentials_and_databases_are_mistakes_in_the_configuration(config: dict[str, Any]) -> None:

@@ -219,7 +219,7 @@ async def test_explain_shows_the_servers_own_plan(written: Written) -> None:
     source = written.write(SCHEMA, indexes=[{"field": "kind"}])
     await written.run("migrate")
     async with (
-        Proxy(load_config(source), listen="127.0.0.1:0", http_listen=None) as proxy,
+        Proxy(load_config(source), listen="127.0.0.1:0", http_listen="127.0.0.1:0") as proxy,
         Client(NS, proxy.address) as c,
     ):
         await c.registry.register("d1", {"kind": "sensor"})
@@ -228,3 +228,31 @@ async def test_explain_shows_the_servers_own_plan(written: Written) -> None:
         assert "Scan" in plan.backend_plan
         assert "registrations" in plan.backend_plan
         assert "sensor" in plan.backend_plan
+
+
+async def test_looking_changes_nothing(written: Written, bare: asyncpg.Connection) -> None:
+    source = written.write(SCHEMA)
+    await written.run("migrate")
+    async with client(source) as devices:
+        await devices.registry.register("d1", {"kind": "sensor"})
+    await bare.execute(f"SET search_path = {written.slot['schema']}")
+    await bare.execute(
+        "CREATE TABLE audit_202001 PARTITION OF audit FOR VALUES FROM ('2020-01-01 UTC') TO ('2020-02-01 UTC');"
+        "INSERT INTO audit (at, namespace, kind, actor, identity)"
+        " SELECT '2020-01-09 UTC', number, 'register', '', 'old' FROM namespaces"
+    )
+    written.write(SCHEMA, audit_days=30, auto_migrate=True, indexes=[{"field": "kind"}])
+    before = await found_in(bare)
+    checked = await written.run("migrate", "--check")
+    assert "to do  registry (postgres)  drop: audit_202001, kept no longer" in checked.stdout
+    assert "to do  registry (postgres)  index: kind (text)" in checked.stdout
+    assert len((await written.run("audit", "--json", "-n", NS)).stdout.splitlines()) == 2
+    assert await found_in(bare) == before
+    assert {"drop: audit_202001, kept no longer", "index: kind (text)"} <= set(await written.lines())
+
+
+async def found_in(bare: asyncpg.Connection) -> list[str]:
+    """The relations there are, and the namespaces."""
+    relations = "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
+    rows = await bare.fetch(f"{relations} UNION ALL SELECT n::text FROM namespaces n ORDER BY 1")
+    return [row[0] for row in rows]

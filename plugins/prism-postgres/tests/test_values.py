@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prism.filters.versions import version_key
+from prism.slots.context import Failure
+from prism.slots.registry import Absent, Renewal, Renewed, Stored, Write
 from prism_postgres import documents
 from prism_postgres.patterns import Literal, literal
 from prism_postgres.prefixes import successor
@@ -94,6 +96,18 @@ def test_version_texts_are_ordered_like_the_versions(left: str, right: str) -> N
 )
 def test_only_plain_text_is_taken_from_a_pattern(pattern: str, found: Literal | None) -> None:
     assert literal(pattern) == found
+
+
+async def test_longest_time_to_live_is_stored_and_a_longer_one_fails_alone(
+    config: dict[str, Any], opened: Open
+) -> None:
+    registry = await opened(PostgresRegistry, config)
+    ttls = (2**55, 2**55 + 1, 2**62 - 1)
+    longest, *longer = await registry.set([Write(f"user-{ttl}", b"{}", "r1", ttl, Absent()) for ttl in ttls])
+    assert isinstance(longest, Stored)
+    renewed, *refused = await registry.expire([Renewal(f"user-{2**55}", None, ttl) for ttl in ttls])
+    assert isinstance(renewed, Renewed)
+    assert all(isinstance(outcome, Failure) for outcome in (*longer, *refused))
 
 
 async def test_the_server_makes_the_same_version_texts(

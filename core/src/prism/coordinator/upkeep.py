@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from prism.config import NamespaceConfig, SlotConfig
 from prism.coordinator.guard import Guard
@@ -115,15 +115,15 @@ async def _each(config: NamespaceConfig, *, prune: bool, act: bool) -> AsyncIter
         yield SlotWork(kind, slot.type, new)
 
 
-def _make(config: NamespaceConfig, slot: SlotConfig) -> Backend:
-    backend: Backend = make_factory(slot.spec)(slot.config, config.slot_context())
+def _make(config: NamespaceConfig, slot: SlotConfig, *, looking: bool = False) -> Backend:
+    backend: Backend = make_factory(slot.spec)(slot.config, replace(config.slot_context(), looking=looking))
     return backend
 
 
 @asynccontextmanager
 async def _opened(config: NamespaceConfig) -> AsyncIterator[tuple[RegistryBackend, Guard]]:
-    """The registry of a namespace alone."""
-    registry = _make(config, config.registry)
+    """The registry of a namespace alone, to be read: nothing is changed by opening it."""
+    registry = _make(config, config.registry, looking=True)
     assert isinstance(registry, RegistryBackend)
     guard = Guard(registry, SlotKind.REGISTRY, config.registry.type, config.name)
     try:

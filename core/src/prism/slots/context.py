@@ -56,6 +56,9 @@ class SlotContext:
     """The schema type's name of every declared field, indexed or not."""
     audit: bool = False
     """Whether effects are to be recorded (the slot is an Auditable)."""
+    looking: bool = False
+    """Whether the slot is opened by a command that promises to change nothing: opening makes, migrates and removes
+    nothing then, whatever the slot's configuration says."""
 
 
 class Code(StrEnum):

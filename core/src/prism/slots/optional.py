@@ -40,8 +40,9 @@ class Auditable(ABC):
     """A registry that records every effect in the transaction that makes it. Capability: `audit`.
 
     Where `context.audit` is set, each item of `set`, `delete` and `pop_expired` that took effect is one entry, recorded
-    if and only if the effect is, with `prism.model.actor.current_actor()`. Entries are never changed, and removed only
-    by the retention that an operator has set. Where it isn't set, nothing is recorded.
+    if and only if the effect is, with `prism.model.actor.current_actor()`. So is the expiry of a registration whose
+    place `set` takes before `pop_expired` removes it. Entries are never changed, and removed only by the retention that
+    an operator has set. Where `context.audit` isn't set, nothing is recorded.
     """
 
     @abstractmethod

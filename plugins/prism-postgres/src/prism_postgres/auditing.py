@@ -17,6 +17,8 @@ from prism_postgres.statement import Parameters
 TABLES: Final = Module("audit", 1)
 MONTHS_AHEAD: Final = 3
 """Partitions that are made before they are needed."""
+LOCK_TIMEOUT: Final = 1_000
+"""Milliseconds that making and dropping partitions waits for those who use the audit; new ones wait behind it."""
 
 _RECORD: Final = """
     INSERT INTO __schema__.audit (
@@ -110,18 +112,25 @@ async def keep(database: Database, schema: str, number: int, days: int | None) -
     await database.fetch(in_schema(_KEEP, schema), number, days or 0, harmless=True)
 
 
-async def pending(database: Database, schema: str) -> list[str]:
-    """The partitions that `maintain` would drop."""
-    rows = await database.fetch(
-        in_schema("SELECT * FROM __schema__.outlived_audit_partitions() AS name", schema), harmless=True
-    )
+async def pending(database: Database, schema: str, number: int, days: int | None) -> list[str]:
+    """The partitions that `maintain` would drop once a namespace keeps its audit for so many days.
+
+    0 is for ever, None what is noted of it.
+    """
+    sql = "SELECT * FROM __schema__.outlived_audit_partitions($1, $2) AS name"
+    rows = await database.fetch(in_schema(sql, schema), number, days, harmless=True)
     return [row["name"] for row in rows]
 
 
 async def maintain(database: Database, schema: str) -> tuple[list[str], list[str]]:
-    """Makes the partitions of the next months and drops those that are kept no longer; the names of both."""
+    """Makes the partitions of the next months and drops those that are kept no longer; the names of both.
+
+    Raises asyncpg's LockNotAvailableError where somebody reads the audit all the while, as `pg_dump` does: writers
+    would have to wait behind us.
+    """
 
     async def act(connection: Connection) -> tuple[list[str], list[str]]:
+        await connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}")
         made = await connection.fetch(
             in_schema("SELECT * FROM __schema__.make_audit_partitions($1) AS name", schema), MONTHS_AHEAD
         )

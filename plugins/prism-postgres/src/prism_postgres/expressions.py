@@ -42,6 +42,11 @@ def version_key(value: str) -> str:
     return f"__schema__.version_key({text(value)})"
 
 
+def short_version_key(value: str) -> str:
+    """The beginning of `version_key`: it compares with a shorter key as the whole does."""
+    return f'left({version_key(value)} COLLATE "C", {KEY_LENGTH})'
+
+
 def place(value: str) -> str:
     """A point of longitude and latitude; null for what isn't one. Of the schema `__schema__`."""
     return f"__schema__.place({value})"

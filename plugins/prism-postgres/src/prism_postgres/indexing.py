@@ -23,7 +23,7 @@ from prism_postgres.indexes import FieldIndex, Keys, columns_of
 from prism_postgres.migrations import in_schema
 from prism_postgres.pool import Connection, Database
 
-_VERSION: Final = "1"
+_VERSION: Final = "2"
 """Changes with the definitions below, so that indexes of older ones are made anew."""
 _LOCK: Final = "SELECT pg_try_advisory_lock(hashtextextended('prism indexes ' || $1, 0))"
 _LOCK_PAUSE: Final = 0.1
@@ -41,7 +41,7 @@ _DEFINITIONS: Final = {
     "text": "USING btree ({text_key}, identity) WHERE namespace = {number} AND {text_key} IS NOT NULL",
     "number": "USING btree ({number_of}, identity) WHERE namespace = {number} AND {number_of} IS NOT NULL",
     "boolean": "USING btree ({boolean}, identity) WHERE namespace = {number} AND {boolean} IS NOT NULL",
-    "version": 'USING btree ({version} COLLATE "C", identity) WHERE namespace = {number} AND {version} IS NOT NULL',
+    "version": "USING btree ({version}, identity) WHERE namespace = {number} AND {version} IS NOT NULL",
     "elements": "USING gin ({value} jsonb_path_ops) WHERE namespace = {number}",
     "odd": "USING btree (identity) WHERE namespace = {number} AND jsonb_typeof({value}) = 'string'",
     "document": "USING gin (document jsonb_path_ops) WHERE namespace = {number}",
@@ -159,7 +159,7 @@ async def _make(connection: Connection, schema: str, number: int, index: TableIn
         "text_key": expressions.text_key(value),
         "number_of": expressions.number(value),
         "boolean": expressions.boolean(value),
-        "version": expressions.version_key(value),
+        "version": expressions.short_version_key(value),
         "place": expressions.place(value),
     }
     name = f"{number}_{index.digest}"

@@ -111,10 +111,12 @@ async def require(database: Database, schema: str, modules: Sequence[Module]) ->
 
 
 async def require_server(database: Database) -> None:
-    """Raises InvalidConfig for a server that is too old, or a database that can't hold all of Unicode."""
+    """Raises InvalidConfig for a server that is too old, a database that can't hold all of Unicode, and, behind a
+    pooler, for transactions that don't see what others have committed since they began."""
     row = await database.fetch_row(
         "SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS version, "
-        "current_setting('server_encoding') AS encoding, current_database() AS name",
+        "current_setting('server_encoding') AS encoding, current_database() AS name, "
+        "current_setting('transaction_isolation') AS isolation",
         harmless=True,
     )
     assert row is not None
@@ -122,6 +124,9 @@ async def require_server(database: Database) -> None:
         raise InvalidConfig(f"the PostgreSQL server is {row['version']}; upgrade it to {OLDEST // 10_000} or newer")
     if row["encoding"] != "UTF8":
         text = f"database {row['name']} is encoded in {row['encoding']}; make one with ENCODING 'UTF8'"
+        raise InvalidConfig(f"connection: {text}", violations=(Violation("connection", text),))
+    if row["isolation"] not in ("read committed", "read uncommitted"):
+        text = f"default_transaction_isolation is {row['isolation']}; set it to read committed for the pooler's users"
         raise InvalidConfig(f"connection: {text}", violations=(Violation("connection", text),))
 
 

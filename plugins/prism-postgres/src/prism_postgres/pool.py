@@ -94,7 +94,8 @@ class Database:
             await self._release(pool, connection)
 
     async def run(self, act: Callable[[Connection], Awaitable[Result]], *, harmless: bool = False) -> Result:
-        """Does something on a connection, again where the server rolled it back for another's sake.
+        """Does something on a connection, again where the server rolled it back for another's sake, and, of several
+        hosts, where this one takes no writes any more.
 
         Args:
             act: one statement, or one transaction.
@@ -110,6 +111,10 @@ class Database:
                 except RETRIED:
                     if attempt + 1 == ATTEMPTS:
                         raise
+                except asyncpg.ReadOnlySQLTransactionError:
+                    if attempt + 1 == ATTEMPTS or len(hosts(self.config)) == 1:
+                        raise
+                    await self._pool.expire_connections()  # another host has taken over: look for it again
                 except TimeoutError as error:
                     raise StatementTimeout(f"no answer within {self.config.statement_timeout:g} s") from error
                 except LOST as error:
@@ -163,6 +168,7 @@ class Database:
             options["server_settings"] = {
                 "application_name": "prism",
                 "plan_cache_mode": "force_custom_plan",
+                "default_transaction_isolation": "read committed",  # who has waited for a lock must see what came of it
                 "statement_timeout": str(round(config.statement_timeout * 1000)),
                 "idle_in_transaction_session_timeout": str(round(config.statement_timeout * 2000)),
                 "jit": "off",  # compiling takes longer than the statements that we have

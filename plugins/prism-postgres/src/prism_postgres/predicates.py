@@ -136,6 +136,8 @@ class _Metadata:
                 key = version_text(operand)
                 if key is None:
                     return "FALSE"
+                if self._keys in self._indexed.versions and len(key) < expressions.KEY_LENGTH:
+                    return f"{expressions.short_version_key(self._value)} {sign} {self._bind(key, 'text')}"
                 return f'{expressions.version_key(self._value)} COLLATE "C" {sign} {self._bind(key, "text")}'
             text = self._short_text(operand) or expressions.text(self._value)
             return f"{text} {sign} {self._text(operand)}"

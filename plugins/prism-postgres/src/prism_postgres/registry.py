@@ -38,7 +38,7 @@ from prism_postgres.pool import Database
 from prism_postgres.predicates import support
 from prism_postgres.renewing import RENEWALS, renew
 from prism_postgres.scanning import FROM, FULL, LIVE, Scan, Where, select, select_count
-from prism_postgres.slot import PostgresSlot, logger, namespace_number
+from prism_postgres.slot import PostgresSlot, known_number, logger
 from prism_postgres.writing import (
     check_ttl,
     delete_outcome,
@@ -83,11 +83,11 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
         """Connects and checks; makes tables and indexes that are missing, with `auto_migrate`."""
         await super().open()
         database, schema = self._database, self._config.db_schema
-        if self._config.auto_migrate:
+        if self._migrates:
             await indexing.build(database, schema, self._number, self._indexes)
-        else:
+        elif not self._context.looking:
             await self._report_missing_indexes()
-        if self._context.audit:
+        if self._context.audit and not self._context.looking:
             await auditing.keep(database, schema, self._number, self._config.audit_days)
             await self._maintain_audit()
 
@@ -240,13 +240,15 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
         schema = self._config.db_schema
         if bare:
             return [f"index: {index.title}" for index in indexing.tables_of(self._indexes)]
-        number = await namespace_number(database, schema, self._context.namespace)
+        number = await known_number(database, schema, self._context.namespace)
         state = await indexing.look(database, schema, number, self._indexes)
         lines = [f"index: {index.title}" for index in state.missing]
         lines += [f"being made: index {state.title(name)}" for name in state.building]
         if prune:
             lines += [f"drop: index {state.title(name)}" for name in (*state.unwanted, *state.broken)]
-        return lines + [f"drop: {name}, kept no longer" for name in await auditing.pending(database, schema)]
+        days = self._config.audit_days or 0 if self._context.audit else None
+        outlived = await auditing.pending(database, schema, number, days)
+        return lines + [f"drop: {name}, kept no longer" for name in outlived]
 
     async def _migrate_more(self, database: Database, number: int, *, prune: bool) -> list[str]:
         schema = self._config.db_schema

@@ -47,6 +47,11 @@ class PostgresSlot(Migratable, Backend):
         return self._borrowed
 
     @property
+    def _migrates(self) -> bool:
+        """Whether opening makes what is missing."""
+        return self._config.auto_migrate and not self._context.looking
+
+    @property
     def database(self) -> Database:
         """The connections of an opened slot."""
         return self._database
@@ -64,11 +69,12 @@ class PostgresSlot(Migratable, Backend):
             self._borrowed = await borrow(self._config)
         database, schema, modules = self._database, self._config.db_schema, (NAMESPACES, *self.modules)
         await require_server(database)
-        if not self._config.auto_migrate:
+        if not self._migrates:
             await require(database, schema, modules)
         elif await pending(database, schema, modules):
             await migrate(database, schema, modules)
-        self._number = await namespace_number(database, schema, self._context.namespace)
+        name, looking = self._context.namespace, self._context.looking
+        self._number = await (known_number if looking else namespace_number)(database, schema, name)
         self._capabilities = await self._found_capabilities()
 
     async def close(self) -> None:
@@ -146,10 +152,15 @@ class PostgresSlot(Migratable, Backend):
 
 async def namespace_number(database: Database, schema: str, name: str) -> int:
     """The number that stands for a namespace, a new one for a new namespace."""
-    row = await database.fetch_row(in_schema(_NUMBER, schema), name, harmless=True)
-    if row is None:
+    number = await known_number(database, schema, name)
+    if not number:
         await database.fetch(in_schema(_NEW_NUMBER, schema), name, harmless=True)
-        row = await database.fetch_row(in_schema(_NUMBER, schema), name, harmless=True)
-    assert row is not None
-    number: int = row["number"]
+        number = await known_number(database, schema, name)
+    assert number
     return number
+
+
+async def known_number(database: Database, schema: str, name: str) -> int:
+    """The number that stands for a namespace, 0, which is nobody's, for one that isn't known yet."""
+    row = await database.fetch_row(in_schema(_NUMBER, schema), name, harmless=True)
+    return 0 if row is None else row["number"]

@@ -24,7 +24,8 @@ from prism.slots.registry import (
 
 from prism_postgres.documents import jsonb_of
 
-_INT64: Final = 2**63
+_LONGEST: Final = 2**55
+"""Microseconds, eleven centuries: what `leases.bucket` has room for, and to spare."""
 
 
 def document_of(write: Write) -> str | None:
@@ -49,9 +50,9 @@ def document_of(write: Write) -> str | None:
 
 
 def check_ttl(ttl: int | None) -> None:
-    """Raises InvalidArgument for a time to live that is over before it begins, or that no integer holds."""
-    if ttl is not None and not 0 < ttl < _INT64 // 2:
-        text = f"{ttl} microseconds is not between 0 and {_INT64 // 2}; give a positive time, or None for ever"
+    """Raises InvalidArgument for a time to live that is over before it begins, or longer than can be stored."""
+    if ttl is not None and not 0 < ttl <= _LONGEST:
+        text = f"{ttl} microseconds is not between 0 and {_LONGEST}; give a positive time, or None for ever"
         raise InvalidArgument.at("ttl", text)
 
 

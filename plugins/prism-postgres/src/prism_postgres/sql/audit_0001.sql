@@ -70,11 +70,16 @@ BEGIN
 END
 $$;
 
--- The partitions that no audited namespace of this schema keeps any more, the oldest first.
-CREATE FUNCTION __schema__.outlived_audit_partitions() RETURNS SETOF text LANGUAGE sql STABLE AS $$
-    WITH kept AS (
-        SELECT CASE WHEN bool_or(audit_days = 0) THEN NULL ELSE max(audit_days) END AS days
-        FROM __schema__.namespaces WHERE audit_days IS NOT NULL
+-- The partitions that no audited namespace of this schema keeps any more, the oldest first; or would, if the namespace
+-- kept its audit for `p_days`.
+CREATE FUNCTION __schema__.outlived_audit_partitions(p_namespace integer DEFAULT 0, p_days integer DEFAULT NULL)
+RETURNS SETOF text LANGUAGE sql STABLE AS $$
+    WITH noted AS (
+        SELECT audit_days AS days FROM __schema__.namespaces WHERE number <> p_namespace OR p_days IS NULL
+        UNION ALL
+        SELECT p_days
+    ), kept AS (
+        SELECT CASE WHEN bool_or(days = 0) THEN NULL ELSE max(days) END AS days FROM noted WHERE days IS NOT NULL
     )
     SELECT c.relname::text
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid, kept

@@ -149,6 +149,10 @@ BEGIN
         FROM unnest(p_identities) WITH ORDINALITY AS i (identity, place)
         LEFT JOIN __schema__.leases l ON l.namespace = p_namespace AND l.identity = i.identity
         LEFT JOIN __schema__.registrations r ON r.namespace = p_namespace AND r.identity = i.identity;
+        IF cardinality(array_positions(v_exists, true)) <> v_found THEN
+            -- It's seen, and not locked: it came between the two statements.
+            RAISE EXCEPTION 'an identity has just been registered by another' USING ERRCODE = 'serialization_failure';
+        END IF;
     END IF;
     SELECT array_agg(
         CASE
@@ -232,6 +236,12 @@ BEGIN
         WHERE i.outcome = 'stored' AND i.there AND r.namespace = p_namespace AND r.identity = i.identity;
     END IF;
     IF p_actor IS NOT NULL THEN
+        -- What had expired and was still there is gone now, and the sweep will not find it.
+        INSERT INTO __schema__.audit (namespace, kind, actor, identity, registration_id, revision)
+            SELECT p_namespace, 'expire', p_actor, i.identity, i.registration_id, i.revision
+            FROM unnest(v_outcomes, v_exists, v_live, p_identities, v_old_registration_ids, v_old_revisions)
+                AS i (outcome, there, live, identity, registration_id, revision)
+            WHERE i.outcome = 'stored' AND i.there AND NOT i.live;
         INSERT INTO __schema__.audit (namespace, kind, actor, identity, registration_id, revision)
             SELECT p_namespace, CASE WHEN i.kind = 2 THEN 'update' ELSE 'register' END, p_actor, i.identity,
                 i.registration_id, i.revision
@@ -293,14 +303,18 @@ SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     v_now bigint;
+    v_found bigint;
+    v_seen bigint;
     v_removed bigint;
     v_outcomes text[];
     v_registration_ids text[];
     v_addresses text[];
     v_revisions bigint[];
 BEGIN
-    PERFORM 1 FROM __schema__.leases l
-        WHERE l.namespace = p_namespace AND l.identity = ANY(p_identities) ORDER BY l.identity FOR UPDATE;
+    SELECT count(*) INTO v_found FROM (
+        SELECT FROM __schema__.leases l WHERE l.namespace = p_namespace AND l.identity = ANY(p_identities)
+        ORDER BY l.identity FOR UPDATE
+    ) AS locked;
     v_now := __schema__.now_micros();
     SELECT
         array_agg(
@@ -312,11 +326,15 @@ BEGIN
         ),
         array_agg(l.registration_id ORDER BY i.place),
         array_agg(r.address ORDER BY i.place),
-        array_agg(r.revision ORDER BY i.place)
-    INTO v_outcomes, v_registration_ids, v_addresses, v_revisions
+        array_agg(r.revision ORDER BY i.place),
+        count(l.identity)
+    INTO v_outcomes, v_registration_ids, v_addresses, v_revisions, v_seen
     FROM unnest(p_identities, p_fences) WITH ORDINALITY AS i (identity, fence, place)
     LEFT JOIN __schema__.leases l ON l.namespace = p_namespace AND l.identity = i.identity
     LEFT JOIN __schema__.registrations r ON r.namespace = p_namespace AND r.identity = i.identity;
+    IF v_seen <> v_found THEN
+        RAISE EXCEPTION 'an identity has just been registered by another' USING ERRCODE = 'serialization_failure';
+    END IF;
 
     DELETE FROM __schema__.leases l USING unnest(v_outcomes, p_identities) AS i (outcome, identity)
         WHERE i.outcome = 'deleted' AND l.namespace = p_namespace AND l.identity = i.identity;
