@@ -233,17 +233,16 @@ class KafkaMessaging(KafkaSlot, MessagingBackend):
             await answered(stored, seconds, "a publication")
             yield 1
             return
-        producer = await self._link.producer()
         waiting = iter(keys)
         key = next(waiting, None)
         while key is not None:
-            batch = producer.create_batch()
+            batch = (await self._link.producer()).create_batch()
             count = 0
             while key is not None and batch.append(timestamp=None, key=key, value=payload, headers=headers) is not None:
                 count += 1
                 key = next(waiting, None)
             batch.close()
-            stored = await producer.send_batch(batch, partition.topic, partition=partition.partition)
+            stored = await self._link.store_batch(partition.topic, partition.partition, batch)
             await answered(stored, seconds, "a publication")
             yield count
 
