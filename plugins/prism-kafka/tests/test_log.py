@@ -9,19 +9,24 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.util import calc_crc32c
 from prism.model.time import SECOND
 from prism.slots.context import Code, QueuePolicy
 from prism.slots.durability import Enqueued, Gap, Lease, Settled
+from prism.slots.messaging import Publication, Published, Received, Topic, TopicKind
 from prism_kafka import snapshots
 from prism_kafka.durability import KafkaDurability
 from prism_kafka.errors import Behind
 from prism_kafka.link import Link
+from prism_kafka.messaging import KafkaMessaging
 from prism_kafka.naming import partition_of
 from support.proxies import eventually
 
 from .conftest import Open, begins, message, stored
 
 LONG = 60 * SECOND
+ALICE = Topic(TopicKind.IDENTITY, "alice")
 
 
 def shown(leases: list[Lease]) -> list[str | int]:
@@ -292,6 +297,49 @@ async def test_message_that_is_too_large_is_refused_by_name(config: dict[str, An
         await slot.enqueue(message("m1", bytes(100_000)), ["alice"])
     assert slot.classify(caught.value) is Code.LIMIT_EXCEEDED
     assert await slot.enqueue(message("m2"), ["alice"]) == [Enqueued()]
+
+
+async def test_calls_at_once_share_no_record_that_is_too_large(config: dict[str, Any], opened: Open) -> None:
+    config |= {"max_message_bytes": 64 * 1024, "partitions": 1}
+    slot = await opened(KafkaDurability, config)
+    await slot.create(["alice"])
+    calls = (slot.enqueue(message(f"m{i}", bytes(4_000)), ["alice"]) for i in range(100))
+    assert await asyncio.gather(*calls) == [[Enqueued()]] * 100
+
+
+async def test_header_that_cannot_be_read_wedges_nothing(
+    config: dict[str, Any], opened: Open, bare: AIOKafkaProducer
+) -> None:
+    config |= {"partitions": 1}
+    slot, subscriber = await opened(KafkaDurability, config), await opened(KafkaMessaging, config)
+    await slot.create(["alice"])
+    async with await subscriber.subscribe() as subscription:
+        await subscription.add([ALICE])
+        for part in ("log", "identity"):
+            stored = await bare.send_batch(with_odd_header(bare), topic(config, part), partition=0)
+            await stored
+        assert await slot.enqueue(message("m1"), ["alice"]) == [Enqueued()]
+        assert await subscriber.publish(Publication(b"after"), [ALICE]) == [Published()]
+        async with asyncio.timeout(20):
+            assert await anext(aiter(subscription)) == [Received(ALICE, Publication(b"after"))]
+    later = await opened(KafkaDurability, config)
+    assert await take(later) == ["m1"]
+    assert [each.gauges()["refused_records"] for each in (slot, later)] == [1, 1]
+
+
+def with_odd_header(producer: AIOKafkaProducer) -> BatchBuilder:
+    """A record with a header whose name isn't UTF-8, as clients in other languages can write."""
+    batch = producer.create_batch()
+    batch.append(timestamp=None, key=b"alice", value=b"x", headers=[("NAME", b"value")])
+    build = batch._build
+
+    def forged() -> bytes:
+        written = bytearray(bytes(build()).replace(b"NAME", b"\xff\xfe\xff\xfe"))
+        written[17:21] = calc_crc32c(bytes(written[21:])).to_bytes(4)
+        return bytes(written)
+
+    batch._build = forged
+    return batch
 
 
 async def test_lag_is_a_metric(config: dict[str, Any], opened: Open) -> None:

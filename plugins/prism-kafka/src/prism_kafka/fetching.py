@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
@@ -36,7 +36,22 @@ _LONGEST_PAUSE_S: Final = 0.8
 """Between two requests to brokers that don't answer."""
 
 Record: TypeAlias = Any
-"""aiokafka's: `offset`, `timestamp` (milliseconds), `key`, `value`, `headers`."""
+"""aiokafka's, or Unreadable: `offset`, `timestamp` (milliseconds), `key`, `value`, `headers`."""
+
+
+class Unreadable(NamedTuple):
+    """Stands for all records of a batch in which one has a header whose name isn't UTF-8. None of ours has.
+
+    Brokers take it, and aiokafka can't read past it.
+    """
+
+    offset: int
+    timestamp: int
+    key: None = None
+    value: None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
 Deliver: TypeAlias = Callable[[TopicPartition, Sequence[Record], int, int], Awaitable[None]]
 """Takes records of a partition, the offset after them, and the partition's end as of the answer."""
 
@@ -227,7 +242,15 @@ def _records(data: bytes | None, offset: int) -> tuple[list[Record], int]:
             raise CorruptRecordException("a checksum doesn't hold")
         after = batch.next_offset
         if not batch.is_control_batch:
-            # A batch may begin before the offset that was asked for.
-            found += [record for record in batch if record.offset >= offset]
+            found += _records_of(batch, offset)
         offset = max(offset, after)
     return found, offset
+
+
+def _records_of(batch: Any, offset: int) -> list[Record]:
+    try:
+        # A batch may begin before the offset that was asked for.
+        return [record for record in batch if record.offset >= offset]
+    except UnicodeDecodeError as error:
+        logger.warning("the records before offset %d can't be read: %s", batch.next_offset, error)
+        return [Unreadable(batch.next_offset - 1, batch.max_timestamp)]
