@@ -121,6 +121,7 @@ class Tail:
         self._lost = lost
         self._wait_ms = round(wait * 1000)
         self._positions: dict[TopicPartition, int] = {}
+        self._taking: set[TopicPartition] = set()
         self._changed = asyncio.Event()
         self._pause = _PAUSE_S
 
@@ -174,6 +175,8 @@ class Tail:
     def _by_leader(self) -> dict[Any, list[TopicPartition]]:
         found: defaultdict[Any, list[TopicPartition]] = defaultdict(list)
         for partition in self._positions:
+            if partition in self._taking:
+                continue  # for the answer of one that may not be its leader any more
             leader = self._client.cluster.leader_for_partition(partition)
             found[None if leader == -1 else leader].append(partition)
         return found
@@ -205,8 +208,15 @@ class Tail:
                 await self._take(partition, asked[partition], code, end, rest[-1])
 
     async def _take(self, partition: TopicPartition, offset: int, code: int, end: int, data: bytes) -> None:
-        if self._positions.get(partition) != offset:
+        if self._positions.get(partition) != offset or partition in self._taking:
             return  # it was sought elsewhere, or is left, since
+        self._taking.add(partition)
+        try:
+            await self._use(partition, offset, code, end, data)
+        finally:
+            self._taking.discard(partition)
+
+    async def _use(self, partition: TopicPartition, offset: int, code: int, end: int, data: bytes) -> None:
         if code:
             await self._stumble(partition, for_code(code))
             return
