@@ -9,16 +9,19 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.util import calc_crc32c
 from prism.model.time import SECOND
 from prism.slots.context import Code, QueuePolicy
 from prism.slots.durability import Enqueued, Gap, Lease, Settled
 from prism.slots.messaging import Publication, Published, Received, Topic, TopicKind
+from prism_conformance.servers import AsyncServer
 from prism_kafka import snapshots
 from prism_kafka.durability import KafkaDurability
 from prism_kafka.errors import Behind
 from prism_kafka.link import Link
+from prism_kafka.machine.state import State
 from prism_kafka.messaging import KafkaMessaging
 from prism_kafka.naming import partition_of
 from support.proxies import eventually
@@ -202,6 +205,79 @@ async def test_log_whose_beginning_somebody_removed_is_refused(
     await snapshots.remove(link, topic(config, "log"), 0, 1)
     with pytest.raises(Behind, match="begins at 1, and no snapshot reaches beyond 0"):
         await opened(KafkaDurability, config)
+
+
+async def test_snapshot_that_is_replaced_while_a_new_proxy_reads_it_is_read_again(
+    config: dict[str, Any], opened: Open, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config |= {"partitions": 1, "snapshot_every": 100}
+    slot = await opened(KafkaDurability, config)
+    await slot.create(["alice", "bob"])
+    load, times = snapshots.load, 0
+
+    async def slowly(*arguments: Any) -> State:
+        nonlocal times
+        times += 1
+        state = await load(*arguments)
+        if times <= 2:
+            before = await begins(link, topic(config, "log"))
+            await churn(slot, [f"passing-{times}.{i}" for i in range(60)])
+
+            async def is_cut() -> bool:
+                return await begins(link, topic(config, "log")) > before
+
+            await eventually(is_cut)
+        return state
+
+    monkeypatch.setattr(snapshots, "load", slowly)
+    other = await opened(KafkaDurability, config)
+    assert times == 3
+    assert await other.enqueue(message("m1"), ["alice"]) == [Enqueued()]
+
+
+async def test_log_that_somebody_removed_without_its_snapshots_is_refused(opened: Open) -> None:
+    async with await AsyncServer.start("kafka", config={"auto.create.topics.enable": "false"}) as server:
+        config = {"brokers": [server.url], "partitions": 1, "snapshot_every": 100}
+        slot = await opened(KafkaDurability, config)
+        await slot.create(["alice", "bob"])
+        await churn(slot, [f"passing-{i}" for i in range(60)])
+        await eventually(lambda: slot._replicas[0].state.snapshot_at > 0)
+        await slot.close()
+        await delete_topics(server, "prism.test.log")
+        with pytest.raises(
+            Behind, match=r"the log was removed, and its snapshots weren't; remove topic prism\.test\.snap"
+        ):
+            await opened(KafkaDurability, config)
+
+
+async def test_payloads_of_a_log_that_was_made_anew_are_not_those_of_the_old_one(opened: Open) -> None:
+    async with await AsyncServer.start("kafka", config={"auto.create.topics.enable": "false"}) as server:
+        config = {"brokers": [server.url], "partitions": 1}
+        slot = await opened(KafkaDurability, config)
+        await slot.create(["bob"])
+        for i in range(30):
+            await slot.enqueue(message(f"old{i}", b"for bob"), ["bob"])
+        await delete_topics(server, "prism.test.log", "prism.test.snapshots")
+        other = await opened(KafkaDurability, config)
+        await other.create(["alice"])
+
+        async def has_noticed() -> bool:
+            return "alice" in slot._replicas[0].state.queues
+
+        await eventually(has_noticed, 40)
+        for i in range(5):
+            await other.enqueue(message(f"new{i}", b"for alice"), ["alice"])
+        leases = await slot.dequeue(["alice"], 10, LONG)
+        assert [item.content for item in leases] == [message(f"new{i}", b"for alice") for i in range(5)]
+        await slot.close()
+        await other.close()
+
+
+async def delete_topics(server: AsyncServer, *names: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=server.url)
+    await admin.start()
+    await admin.delete_topics(list(names))
+    await admin.close()
 
 
 async def test_message_whose_record_somebody_removed_is_a_gap(config: dict[str, Any], opened: Open, link: Link) -> None:

@@ -218,14 +218,30 @@ class Journal(KafkaSlot, Measured):
         return at
 
     async def _restore(self, replica: Replica) -> None:
-        state = await snapshots.load(self._link, self._snapshots, replica.partition)
-        begin = (await offsets(self._link, self._log, [replica.partition], BEGINNING))[replica.partition]
-        if begin > state.next_offset:
-            raise Behind(
-                f"{self._log}/{replica.partition} begins at {begin}, and no snapshot reaches beyond "
-                f"{state.next_offset}: records were removed by somebody else; use another topic_prefix"
-            )
+        """Takes the newest snapshot; again where the log has left it behind while it was read, for a newer one."""
+        partition, tried = replica.partition, -1
+        while True:
+            state = await snapshots.load(self._link, self._snapshots, partition)
+            begin, end = [
+                (await offsets(self._link, self._log, [partition], moment))[partition] for moment in (BEGINNING, END)
+            ]
+            if begin <= state.next_offset <= end:
+                break
+            if state.next_offset <= tried:
+                raise Behind(self._gap(partition, state.next_offset, begin, end))
+            tried = state.next_offset
+        self._payloads.forget(partition)  # in a topic that was made anew, there are others at their offsets
         replica.state = state
+
+    def _gap(self, partition: int, snapshot: int, begin: int, end: int) -> str:
+        """Why the log can't be followed from where the newest snapshot is."""
+        if snapshot < begin:
+            what = (
+                f"begins at {begin}, and no snapshot reaches beyond {snapshot}: records were removed by somebody else"
+            )
+            return f"{self._log}/{partition} {what}; use another topic_prefix"
+        what = f"ends at {end}, and its snapshot is of {snapshot}: the log was removed, and its snapshots weren't"
+        return f"{self._log}/{partition} {what}; remove topic {self._snapshots} too, or use another topic_prefix"
 
     def _consider_snapshot(self, replica: Replica, behind: int) -> None:
         """Offers to write a snapshot when replaying has become dear. Of several offers, the first in the log counts."""
