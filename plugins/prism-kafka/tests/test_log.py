@@ -9,19 +9,27 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.util import calc_crc32c
 from prism.model.time import SECOND
 from prism.slots.context import Code, QueuePolicy
 from prism.slots.durability import Enqueued, Gap, Lease, Settled
+from prism.slots.messaging import Publication, Published, Received, Topic, TopicKind
+from prism_conformance.servers import AsyncServer
 from prism_kafka import snapshots
 from prism_kafka.durability import KafkaDurability
 from prism_kafka.errors import Behind
 from prism_kafka.link import Link
+from prism_kafka.machine.state import State
+from prism_kafka.messaging import KafkaMessaging
 from prism_kafka.naming import partition_of
 from support.proxies import eventually
 
 from .conftest import Open, begins, message, stored
 
 LONG = 60 * SECOND
+ALICE = Topic(TopicKind.IDENTITY, "alice")
 
 
 def shown(leases: list[Lease]) -> list[str | int]:
@@ -199,6 +207,79 @@ async def test_log_whose_beginning_somebody_removed_is_refused(
         await opened(KafkaDurability, config)
 
 
+async def test_snapshot_that_is_replaced_while_a_new_proxy_reads_it_is_read_again(
+    config: dict[str, Any], opened: Open, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config |= {"partitions": 1, "snapshot_every": 100}
+    slot = await opened(KafkaDurability, config)
+    await slot.create(["alice", "bob"])
+    load, times = snapshots.load, 0
+
+    async def slowly(*arguments: Any) -> State:
+        nonlocal times
+        times += 1
+        state = await load(*arguments)
+        if times <= 2:
+            before = await begins(link, topic(config, "log"))
+            await churn(slot, [f"passing-{times}.{i}" for i in range(60)])
+
+            async def is_cut() -> bool:
+                return await begins(link, topic(config, "log")) > before
+
+            await eventually(is_cut)
+        return state
+
+    monkeypatch.setattr(snapshots, "load", slowly)
+    other = await opened(KafkaDurability, config)
+    assert times == 3
+    assert await other.enqueue(message("m1"), ["alice"]) == [Enqueued()]
+
+
+async def test_log_that_somebody_removed_without_its_snapshots_is_refused(opened: Open) -> None:
+    async with await AsyncServer.start("kafka", config={"auto.create.topics.enable": "false"}) as server:
+        config = {"brokers": [server.url], "partitions": 1, "snapshot_every": 100}
+        slot = await opened(KafkaDurability, config)
+        await slot.create(["alice", "bob"])
+        await churn(slot, [f"passing-{i}" for i in range(60)])
+        await eventually(lambda: slot._replicas[0].state.snapshot_at > 0)
+        await slot.close()
+        await delete_topics(server, "prism.test.log")
+        with pytest.raises(
+            Behind, match=r"the log was removed, and its snapshots weren't; remove topic prism\.test\.snap"
+        ):
+            await opened(KafkaDurability, config)
+
+
+async def test_payloads_of_a_log_that_was_made_anew_are_not_those_of_the_old_one(opened: Open) -> None:
+    async with await AsyncServer.start("kafka", config={"auto.create.topics.enable": "false"}) as server:
+        config = {"brokers": [server.url], "partitions": 1}
+        slot = await opened(KafkaDurability, config)
+        await slot.create(["bob"])
+        for i in range(30):
+            await slot.enqueue(message(f"old{i}", b"for bob"), ["bob"])
+        await delete_topics(server, "prism.test.log", "prism.test.snapshots")
+        other = await opened(KafkaDurability, config)
+        await other.create(["alice"])
+
+        async def has_noticed() -> bool:
+            return "alice" in slot._replicas[0].state.queues
+
+        await eventually(has_noticed, 40)
+        for i in range(5):
+            await other.enqueue(message(f"new{i}", b"for alice"), ["alice"])
+        leases = await slot.dequeue(["alice"], 10, LONG)
+        assert [item.content for item in leases] == [message(f"new{i}", b"for alice") for i in range(5)]
+        await slot.close()
+        await other.close()
+
+
+async def delete_topics(server: AsyncServer, *names: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=server.url)
+    await admin.start()
+    await admin.delete_topics(list(names))
+    await admin.close()
+
+
 async def test_message_whose_record_somebody_removed_is_a_gap(config: dict[str, Any], opened: Open, link: Link) -> None:
     config |= {"partitions": 1, "cache_bytes": 0}
     slot = await opened(KafkaDurability, config)
@@ -292,6 +373,49 @@ async def test_message_that_is_too_large_is_refused_by_name(config: dict[str, An
         await slot.enqueue(message("m1", bytes(100_000)), ["alice"])
     assert slot.classify(caught.value) is Code.LIMIT_EXCEEDED
     assert await slot.enqueue(message("m2"), ["alice"]) == [Enqueued()]
+
+
+async def test_calls_at_once_share_no_record_that_is_too_large(config: dict[str, Any], opened: Open) -> None:
+    config |= {"max_message_bytes": 64 * 1024, "partitions": 1}
+    slot = await opened(KafkaDurability, config)
+    await slot.create(["alice"])
+    calls = (slot.enqueue(message(f"m{i}", bytes(4_000)), ["alice"]) for i in range(100))
+    assert await asyncio.gather(*calls) == [[Enqueued()]] * 100
+
+
+async def test_header_that_cannot_be_read_wedges_nothing(
+    config: dict[str, Any], opened: Open, bare: AIOKafkaProducer
+) -> None:
+    config |= {"partitions": 1}
+    slot, subscriber = await opened(KafkaDurability, config), await opened(KafkaMessaging, config)
+    await slot.create(["alice"])
+    async with await subscriber.subscribe() as subscription:
+        await subscription.add([ALICE])
+        for part in ("log", "identity"):
+            stored = await bare.send_batch(with_odd_header(bare), topic(config, part), partition=0)
+            await stored
+        assert await slot.enqueue(message("m1"), ["alice"]) == [Enqueued()]
+        assert await subscriber.publish(Publication(b"after"), [ALICE]) == [Published()]
+        async with asyncio.timeout(20):
+            assert await anext(aiter(subscription)) == [Received(ALICE, Publication(b"after"))]
+    later = await opened(KafkaDurability, config)
+    assert await take(later) == ["m1"]
+    assert [each.gauges()["refused_records"] for each in (slot, later)] == [1, 1]
+
+
+def with_odd_header(producer: AIOKafkaProducer) -> BatchBuilder:
+    """A record with a header whose name isn't UTF-8, as clients in other languages can write."""
+    batch = producer.create_batch()
+    batch.append(timestamp=None, key=b"alice", value=b"x", headers=[("NAME", b"value")])
+    build = batch._build
+
+    def forged() -> bytes:
+        written = bytearray(bytes(build()).replace(b"NAME", b"\xff\xfe\xff\xfe"))
+        written[17:21] = calc_crc32c(bytes(written[21:])).to_bytes(4)
+        return bytes(written)
+
+    batch._build = forged
+    return batch
 
 
 async def test_lag_is_a_metric(config: dict[str, Any], opened: Open) -> None:

@@ -34,7 +34,7 @@ class Log:
         self.records: list[tuple[int, bytes]] = []
         self.now = 1_760_000_000 * SECOND
         self.state = State()
-        self.write(Kind.POLICY, Policy.of(POLICY, RETENTION).row())
+        self.write(Kind.POLICY, Policy.of(POLICY, RETENTION, 1).row())
 
     def write(self, kind: Kind, arguments: list[Any], payload: bytes = b"", issuer: str = "me") -> Any:
         self.records.append((self.now, encode(kind, issuer, 1, arguments, payload)))
@@ -210,7 +210,7 @@ ARGUMENTS = {
     Kind.DEPTH: st.tuples(names),
     Kind.DEAD_LETTERS: st.tuples(st.sampled_from(QUEUES), numbers),
     Kind.REPLAY: st.tuples(st.sampled_from(QUEUES), st.lists(texts, max_size=3), st.none() | numbers),
-    Kind.POLICY: st.tuples(*[numbers.map(lambda number: max(1, number))] * 4),
+    Kind.POLICY: st.tuples(*[numbers.map(lambda number: max(1, number))] * 5),
     Kind.CLAIM: st.tuples(),
     Kind.DONE: st.tuples(numbers),
 }
@@ -305,7 +305,7 @@ def garbage() -> Iterator[bytes | None]:
     yield b'prism-log/1 ["dequeue","me",1,["alice"],true,1]\n'
     yield b'prism-log/1 ["dequeue","me",1,["alice"],-1,1]\n'
     yield b'prism-log/1 ["dequeue","me",1,["alice"],1,9223372036854775807]\n'
-    yield b'prism-log/1 ["policy","me",1,0,1,1,1]\n'
+    yield b'prism-log/1 ["policy","me",1,0,1,1,1,1]\n'
 
 
 @pytest.mark.parametrize("value", list(garbage()))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from prism.slots.messaging import Event, Interrupted, Publication, Received, Subscription, Topic, TopicKind
+from prism.slots.messaging import Event, Interrupted, Publication, Published, Received, Subscription, Topic, TopicKind
 from prism_kafka import snapshots
 from prism_kafka.fetching import END, offsets
 from prism_kafka.link import Link
@@ -104,3 +105,25 @@ async def test_payload_that_is_too_large_fails_alone(config: dict[str, Any], ope
         assert ["larger than" in str(outcome) or "are over" in str(outcome) for outcome in outcomes] == [True] * len(
             topics
         )
+
+
+async def test_payload_that_only_the_broker_finds_too_large_fails_alone(config: dict[str, Any], opened: Open) -> None:
+    slot = await opened(KafkaMessaging, config | {"max_message_bytes": 64 * 1024, "partitions": 1})
+    topics = [ALICE, Topic(TopicKind.IDENTITY, "bob")]
+    assert await slot.publish(Publication(b"before"), topics) == [Published()] * 2
+    outcomes = await slot.publish(Publication(bytes(65_500), {"note": "n" * 100}), topics)
+    assert ["TooLarge" in str(outcome) for outcome in outcomes] == [True, True]
+    assert await slot.publish(Publication(b"after"), topics) == [Published()] * 2
+    assert await slot.publish(Publication(b"after"), [ALICE]) == [Published()]
+
+
+async def test_time_of_a_publication_is_the_brokers(
+    config: dict[str, Any], opened: Open, bare: AIOKafkaProducer
+) -> None:
+    """Kafka refuses a record whose own time is an hour ahead, as that of a proxy with a wrong clock may be."""
+    await opened(KafkaMessaging, config)
+    now = time.time()
+    for part in ("inbox", "identity"):
+        topic = f"{config['topic_prefix']}test.{part}"
+        stored = await bare.send_and_wait(topic, b"x", b"alice", partition=0, timestamp_ms=round((now + 7200) * 1000))
+        assert abs(stored.timestamp / 1000 - now) < 60

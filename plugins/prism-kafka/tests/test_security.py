@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import TopicAuthorizationFailedError
+from aiokafka.protocol.admin import CreateAclsRequest_v1, CreateAclsResponse_v1
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import CompactArray, CompactBytes, CompactString, Int8, Int16, Int32, Schema, TaggedFields
 from prism.model.errors import InvalidConfig
@@ -85,6 +87,25 @@ class AlterScram(Request[AlterScramStruct]):
 
     def build(self, request_struct_class: type[AlterScramStruct]) -> AlterScramStruct:
         return request_struct_class([], [self._row], {})
+
+
+class AllowStruct(RequestStruct):
+    API_KEY = 30
+    API_VERSION = 1
+    RESPONSE_TYPE = CreateAclsResponse_v1
+    SCHEMA = CreateAclsRequest_v1.SCHEMA
+
+
+class Allow(Request[AllowStruct]):
+    """Allows a user operations on all topics; aiokafka's own request for this can't be sent."""
+
+    API_KEY = 30
+
+    def __init__(self, user: str, operations: Mapping[str, int]) -> None:
+        self._rows = [(2, "*", 3, f"User:{user}", "*", operation, 3) for operation in operations.values()]
+
+    def build(self, request_struct_class: type[AllowStruct]) -> AllowStruct:
+        return request_struct_class(self._rows)
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +193,36 @@ async def test_login_and_encryption_work_and_mistakes_in_them_are_named(
     mutual = {"brokers": [f"127.0.0.1:{ports['ssl']}"], "tls": True, "tls_ca": certificates["cert"], "partitions": 1}
     ours = {"tls_cert": certificates["cert"], "tls_key": certificates["key"]}
     await works(opened, mutual | ours, "mutual")
+
+
+async def test_user_who_may_not_read_is_refused(unused_tcp_port: int) -> None:
+    listener = f"SASL_PLAINTEXT://127.0.0.1:{unused_tcp_port}"
+    config = {
+        "listeners": f"PLAINTEXT://127.0.0.1:{{client}},CONTROLLER://127.0.0.1:{{controller}},{listener}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{{client}},{listener}",
+        "listener.security.protocol.map": ",".join(
+            f"{name}:{kind}"
+            for name, kind in [("CONTROLLER", "PLAINTEXT"), *[(k, k) for k in ("PLAINTEXT", "SASL_PLAINTEXT")]]
+        ),
+        "inter.broker.listener.name": "PLAINTEXT",
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.sasl_plaintext.plain.sasl.jaas.config": PLAIN,
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
+    }
+    operations = {"WRITE": 4, "CREATE": 5, "DESCRIBE": 8, "DESCRIBE_CONFIGS": 10}
+    async with await AsyncServer.start("kafka", config=config) as server:
+        client = AIOKafkaClient(bootstrap_servers=server.url)
+        await client.bootstrap()
+        await client.send(client.get_random_node(), Allow("app", operations))
+        await client.close()
+        options = KafkaConfig(brokers=[f"127.0.0.1:{unused_tcp_port}"], sasl_mechanism="PLAIN", **USER)
+        for kind in (KafkaDurability, KafkaMessaging):
+            slot = kind(options, SlotContext("test"))
+            with pytest.raises(TopicAuthorizationFailedError) as caught:
+                await slot.open()
+            assert slot.classify(caught.value) is Code.INVALID_CONFIG
+            await slot.close()
 
 
 async def test_certificate_that_cannot_be_read_is_a_mistake_in_the_configuration(tmp_path: Path) -> None:

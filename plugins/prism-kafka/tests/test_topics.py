@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from prism.model.errors import InvalidConfig
 from prism.slots.context import Code, SlotContext
@@ -73,6 +73,22 @@ async def test_other_number_of_partitions_is_refused(config: dict[str, Any], ope
     await opened(KafkaDurability, config)
     with pytest.raises(InvalidConfig, match=r"partitions: 4, but topic .*log has 3; leave the option out"):
         await opened(KafkaDurability, config | {"partitions": 4})
+
+
+async def test_partitions_that_were_added_are_refused(
+    config: dict[str, Any], opened: Open, admin: AIOKafkaAdminClient
+) -> None:
+    queues, topics = await opened(KafkaDurability, config), await opened(KafkaMessaging, config)
+    names = [f"{config['topic_prefix']}test.{part}" for part in ("log", "snapshots", "inbox", "identity")]
+    await admin.create_partitions({name: NewPartitions(5) for name in names})
+    del config["partitions"]
+    with pytest.raises(
+        InvalidConfig, match=r"log has 5, and its queues are spread over 3; the number can't be changed"
+    ):
+        await opened(KafkaDurability, config)
+    with pytest.raises(InvalidConfig, match=r"topic .*inbox had 3 and has 5 now; restart all proxies"):
+        await topics.check()
+    await queues.check()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,10 @@ from prism.model.errors import InvalidConfig
 from prism_kafka.config import KafkaConfig
 
 BATCH_BYTES = 512 * 1024
-"""Bytes of records that go to one partition together, at most (a single larger record goes alone)."""
+"""Bytes of records that go to one partition together, at most (a single larger record goes alone).
+
+Never more than `max_message_bytes`, which is to brokers the largest batch.
+"""
 RETRY_BACKOFF_MS = 100
 
 
@@ -32,7 +35,7 @@ def make_producer(config: KafkaConfig) -> AIOKafkaProducer:
             enable_idempotence=True,
             compression_type=None if config.compression == "none" else config.compression,
             linger_ms=round(config.linger * 1000),
-            max_batch_size=BATCH_BYTES,
+            max_batch_size=min(BATCH_BYTES, config.max_message_bytes),
             max_request_size=config.max_message_bytes,
         )
     except RuntimeError as error:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
@@ -36,7 +36,22 @@ _LONGEST_PAUSE_S: Final = 0.8
 """Between two requests to brokers that don't answer."""
 
 Record: TypeAlias = Any
-"""aiokafka's: `offset`, `timestamp` (milliseconds), `key`, `value`, `headers`."""
+"""aiokafka's, or Unreadable: `offset`, `timestamp` (milliseconds), `key`, `value`, `headers`."""
+
+
+class Unreadable(NamedTuple):
+    """Stands for all records of a batch in which one has a header whose name isn't UTF-8. None of ours has.
+
+    Brokers take it, and aiokafka can't read past it.
+    """
+
+    offset: int
+    timestamp: int
+    key: None = None
+    value: None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
 Deliver: TypeAlias = Callable[[TopicPartition, Sequence[Record], int, int], Awaitable[None]]
 """Takes records of a partition, the offset after them, and the partition's end as of the answer."""
 
@@ -106,6 +121,7 @@ class Tail:
         self._lost = lost
         self._wait_ms = round(wait * 1000)
         self._positions: dict[TopicPartition, int] = {}
+        self._taking: set[TopicPartition] = set()
         self._changed = asyncio.Event()
         self._pause = _PAUSE_S
 
@@ -159,6 +175,8 @@ class Tail:
     def _by_leader(self) -> dict[Any, list[TopicPartition]]:
         found: defaultdict[Any, list[TopicPartition]] = defaultdict(list)
         for partition in self._positions:
+            if partition in self._taking:
+                continue  # for the answer of one that may not be its leader any more
             leader = self._client.cluster.leader_for_partition(partition)
             found[None if leader == -1 else leader].append(partition)
         return found
@@ -190,8 +208,15 @@ class Tail:
                 await self._take(partition, asked[partition], code, end, rest[-1])
 
     async def _take(self, partition: TopicPartition, offset: int, code: int, end: int, data: bytes) -> None:
-        if self._positions.get(partition) != offset:
+        if self._positions.get(partition) != offset or partition in self._taking:
             return  # it was sought elsewhere, or is left, since
+        self._taking.add(partition)
+        try:
+            await self._use(partition, offset, code, end, data)
+        finally:
+            self._taking.discard(partition)
+
+    async def _use(self, partition: TopicPartition, offset: int, code: int, end: int, data: bytes) -> None:
         if code:
             await self._stumble(partition, for_code(code))
             return
@@ -227,7 +252,15 @@ def _records(data: bytes | None, offset: int) -> tuple[list[Record], int]:
             raise CorruptRecordException("a checksum doesn't hold")
         after = batch.next_offset
         if not batch.is_control_batch:
-            # A batch may begin before the offset that was asked for.
-            found += [record for record in batch if record.offset >= offset]
+            found += _records_of(batch, offset)
         offset = max(offset, after)
     return found, offset
+
+
+def _records_of(batch: Any, offset: int) -> list[Record]:
+    try:
+        # A batch may begin before the offset that was asked for.
+        return [record for record in batch if record.offset >= offset]
+    except UnicodeDecodeError as error:
+        logger.warning("the records before offset %d can't be read: %s", batch.next_offset, error)
+        return [Unreadable(batch.next_offset - 1, batch.max_timestamp)]

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from aiokafka import TopicPartition
-from prism.model.errors import PrismError
+from prism.model.errors import InvalidConfig, PrismError, Violation
 from prism.slots.context import SlotContext
 from prism.slots.optional import Measured
 
@@ -49,7 +49,6 @@ class Journal(KafkaSlot, Measured):
         self._log = self._topic(Part.LOG)
         self._snapshots = self._topic(Part.SNAPSHOTS)
         self._issuer = secrets.token_hex(8)
-        self._policy = Policy.of(context.queues, config.retention)
         self._replicas: list[Replica] = []
         self._store: Payloads | None = None
         self._errands: set[asyncio.Task[None]] = set()
@@ -71,8 +70,8 @@ class Journal(KafkaSlot, Measured):
     async def open(self) -> None:
         """Connects, makes or checks the topics, and catches up: snapshots first, then the log.
 
-        Raises what KafkaSlot.open raises, and Behind where the log's beginning was removed and no snapshot stands
-        for it.
+        Raises what KafkaSlot.open raises, InvalidConfig also where the number of partitions was changed, and Behind
+        where the log's beginning was removed and no snapshot stands for it.
         """
         await super().open()
         self._replicas = [Replica(partition, self._issuer) for partition in range(self._partitions[self._log])]
@@ -81,8 +80,10 @@ class Journal(KafkaSlot, Measured):
         self._tail.seek(places)
         ends = await offsets(self._link, self._log, range(self._count), END)
         await self._while_reading(asyncio.gather(*(self._replicas[part].reach(end) for part, end in ends.items())))
+        self._check_layout()
+        policy = Policy.of(self._context.queues, self._config.retention, self._count).row()
         # Also shows at once whether we may write, and what time it is at the brokers.
-        await asyncio.gather(*(self._call(part, Kind.POLICY, self._policy.row()) for part in range(self._count)))
+        await asyncio.gather(*(self._call(part, Kind.POLICY, policy) for part in range(self._count)))
 
     async def close(self) -> None:
         """Ends errands and reading, and leaves the link. What is leased stays so until its visibility ends."""
@@ -109,6 +110,16 @@ class Journal(KafkaSlot, Measured):
 
     def _plans(self, partitions: int | None) -> list[topics.Plan]:
         return [topics.log(name, partitions, self._config) for name in (self._log, self._snapshots)]
+
+    def _check_layout(self) -> None:
+        """Refuses partitions that were added: queues would be looked for where they aren't."""
+        known = {replica.state.policy.partitions for replica in self._replicas} - {0, self._count}
+        if known:
+            text = (
+                f"topic {self._log} has {self._count}, and its queues are spread over {max(known)}; the number can't "
+                "be changed: let the proxies that still run deliver what waits, and use another topic_prefix"
+            )
+            raise InvalidConfig(f"partitions: {text}", violations=(Violation("partitions", text),))
 
     async def _call(
         self,
@@ -218,14 +229,30 @@ class Journal(KafkaSlot, Measured):
         return at
 
     async def _restore(self, replica: Replica) -> None:
-        state = await snapshots.load(self._link, self._snapshots, replica.partition)
-        begin = (await offsets(self._link, self._log, [replica.partition], BEGINNING))[replica.partition]
-        if begin > state.next_offset:
-            raise Behind(
-                f"{self._log}/{replica.partition} begins at {begin}, and no snapshot reaches beyond "
-                f"{state.next_offset}: records were removed by somebody else; use another topic_prefix"
-            )
+        """Takes the newest snapshot; again where the log has left it behind while it was read, for a newer one."""
+        partition, tried = replica.partition, -1
+        while True:
+            state = await snapshots.load(self._link, self._snapshots, partition)
+            begin, end = [
+                (await offsets(self._link, self._log, [partition], moment))[partition] for moment in (BEGINNING, END)
+            ]
+            if begin <= state.next_offset <= end:
+                break
+            if state.next_offset <= tried:
+                raise Behind(self._gap(partition, state.next_offset, begin, end))
+            tried = state.next_offset
+        self._payloads.forget(partition)  # in a topic that was made anew, there are others at their offsets
         replica.state = state
+
+    def _gap(self, partition: int, snapshot: int, begin: int, end: int) -> str:
+        """Why the log can't be followed from where the newest snapshot is."""
+        if snapshot < begin:
+            what = (
+                f"begins at {begin}, and no snapshot reaches beyond {snapshot}: records were removed by somebody else"
+            )
+            return f"{self._log}/{partition} {what}; use another topic_prefix"
+        what = f"ends at {end}, and its snapshot is of {snapshot}: the log was removed, and its snapshots weren't"
+        return f"{self._log}/{partition} {what}; remove topic {self._snapshots} too, or use another topic_prefix"
 
     def _consider_snapshot(self, replica: Replica, behind: int) -> None:
         """Offers to write a snapshot when replaying has become dear. Of several offers, the first in the log counts."""

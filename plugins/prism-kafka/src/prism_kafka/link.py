@@ -17,6 +17,7 @@ from aiokafka.errors import (
     ProducerClosed,
     for_code,
 )
+from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.metadata import MetadataRequest
 from prism.slots.context import Code
 
@@ -40,6 +41,7 @@ class Link:
     def __init__(self, config: KafkaConfig) -> None:
         self.config = config
         self._producer: AIOKafkaProducer | None = None
+        self._spoiled: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
         self._topics: set[str] = set()
         self._closed = False
@@ -73,20 +75,20 @@ class Link:
             await _stop(producer)
 
     async def producer(self) -> AIOKafkaProducer:
-        """The running producer; a new one where the last had to give up.
+        """The running producer; a new one where the last had to give up, or failed to store something.
 
         Raises NotConnected where nobody answers.
         """
         producer = self._producer
-        if producer is not None and _is_running(producer):
+        if producer is not None and self._is_sound(producer):
             return producer
         async with self._starting:
             if self._closed:
                 raise NotConnected("the connection is closed")
             if self._producer is not None:
-                if _is_running(self._producer):
+                if self._is_sound(self._producer):
                     return self._producer
-                broken, self._producer = self._producer, None
+                broken, self._producer, self._spoiled = self._producer, None, None
                 await _stop(broken)
             self._producer = await self._start()
             return self._producer
@@ -123,6 +125,14 @@ class Link:
         """Hands a record to the producer. The future is done once all replicas have it, or it failed for good."""
         producer = await self.producer()
         future: asyncio.Future[Any] = await producer.send(topic, value, key, partition=partition, headers=list(headers))
+        future.add_done_callback(lambda done: self._consider(producer, done))
+        return future
+
+    async def store_batch(self, topic: str, partition: int, batch: BatchBuilder) -> asyncio.Future[Any]:
+        """Hands records to the producer that its `create_batch` took. The future is as that of `store`."""
+        producer = await self.producer()
+        future: asyncio.Future[Any] = await producer.send_batch(batch, topic, partition=partition)
+        future.add_done_callback(lambda done: self._consider(producer, done))
         return future
 
     async def ask(self, topic: str, partition: int, request: Any) -> Any:
@@ -132,6 +142,21 @@ class Link:
         if leader is None or leader == -1:
             raise NotLeaderForPartitionError(f"partition {partition} of {topic} has no leader")
         return await client.send(leader, request)
+
+    def _is_sound(self, producer: AIOKafkaProducer) -> bool:
+        return producer is not self._spoiled and _is_running(producer)
+
+    def _consider(self, producer: AIOKafkaProducer, stored: asyncio.Future[Any]) -> None:
+        """Gives a producer up that failed to store something.
+
+        aiokafka has counted the sequence number all the same, so the broker would refuse whatever the producer sends
+        to that partition from then on.
+        """
+        if stored.cancelled() or (error := stored.exception()) is None or producer is not self._producer:
+            return
+        if producer is not self._spoiled:
+            logger.info("a record wasn't stored (%r); going on with a new producer", error)
+            self._spoiled = producer
 
     async def _start(self) -> AIOKafkaProducer:
         producer = make_producer(self.config)

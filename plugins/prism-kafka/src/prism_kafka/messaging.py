@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
-from prism.model.errors import InternalError, InvalidArgument
+from prism.model.errors import InternalError, InvalidArgument, InvalidConfig, Violation
 from prism.model.time import SECOND, Micros
 from prism.slots.buffer import BufferedSubscription
 from prism.slots.messaging import (
@@ -100,6 +100,14 @@ class KafkaMessaging(KafkaSlot, MessagingBackend):
         for subscription in list(self._subscriptions):
             await subscription.close()
         await super().close()
+
+    async def check(self) -> None:
+        """Also whether topics have the partitions that they had: with more, other proxies listen elsewhere."""
+        await super().check()
+        for topic, count in (await self._link.follow(list(self._partitions))).items():
+            if count != (known := self._partitions[topic]):
+                text = f"topic {topic} had {known} and has {count} now; restart all proxies"
+                raise InvalidConfig(f"partitions: {text}", violations=(Violation("partitions", text),))
 
     async def publish(self, publication: Publication, topics: Sequence[Topic]) -> list[PublishOutcome]:
         """Publishes one payload to many topics; all replicas have a record when its outcome is Published."""
@@ -233,17 +241,16 @@ class KafkaMessaging(KafkaSlot, MessagingBackend):
             await answered(stored, seconds, "a publication")
             yield 1
             return
-        producer = await self._link.producer()
         waiting = iter(keys)
         key = next(waiting, None)
         while key is not None:
-            batch = producer.create_batch()
+            batch = (await self._link.producer()).create_batch()
             count = 0
             while key is not None and batch.append(timestamp=None, key=key, value=payload, headers=headers) is not None:
                 count += 1
                 key = next(waiting, None)
             batch.close()
-            stored = await producer.send_batch(batch, partition.topic, partition=partition.partition)
+            stored = await self._link.store_batch(partition.topic, partition.partition, batch)
             await answered(stored, seconds, "a publication")
             yield count
 

@@ -44,6 +44,11 @@ class Payloads:
             _, gone = self._kept.popitem(last=False)
             self._bytes -= len(gone.payload) + OVERHEAD
 
+    def forget(self, partition: int) -> None:
+        """Keeps nothing of a partition, whose records are others now."""
+        for key in [key for key in self._kept if key[0] == partition]:
+            self._bytes -= len(self._kept.pop(key).payload) + OVERHEAD
+
     async def find(self, partition: int, offsets: Iterable[int]) -> dict[int, Message]:
         """The messages at offsets; one that is missing was removed from the log by hand.
 

@@ -16,7 +16,7 @@ from prism.slots.context import Backend, Code, SlotContext
 from prism_kafka import link as links
 from prism_kafka.config import KafkaConfig
 from prism_kafka.errors import Behind, classify
-from prism_kafka.fetching import END, Record, Tail, offsets
+from prism_kafka.fetching import END, Record, Tail, offsets, read
 from prism_kafka.link import Link
 from prism_kafka.naming import Part, topic_of
 
@@ -49,7 +49,8 @@ class KafkaSlot(Backend):
         if self._following is None:
             raise InternalError(f"{type(self).__name__} is not open; await open() first and don't use it after close()")
         if self._reading is not None and self._reading.done():
-            raise Behind("this slot has stopped reading Kafka") from _cause(self._reading)
+            cause = _cause(self._reading)
+            raise Behind("this slot has stopped reading Kafka" + (f": {cause}" if cause else "")) from cause
         return self._following
 
     def _topic(self, part: Part) -> str:
@@ -68,6 +69,7 @@ class KafkaSlot(Backend):
         self._following = Tail(self._joined, self._deliver, self._lose, self.wait)
         await self._following.open(list(self._partitions))
         self._reading = asyncio.create_task(self._read(self._following))
+        await self.check()
 
     async def close(self) -> None:
         """Ends the reading and leaves the link; the last slot that uses it ends its connections."""
@@ -88,10 +90,11 @@ class KafkaSlot(Backend):
         return self.spec.capabilities
 
     async def check(self) -> None:
-        """Asks every leader for the ends of its partitions."""
+        """Asks every leader for the ends of its partitions, and whether we may read there."""
         assert self._tail
         for topic, count in self._partitions.items():
-            await offsets(self._link, topic, range(count), END)
+            ends = await offsets(self._link, topic, range(count), END)
+            await read(self._link, topic, 0, ends[0], 1)
 
     def classify(self, error: Exception) -> Code | None:
         """Says what an exception of ours or of aiokafka means."""

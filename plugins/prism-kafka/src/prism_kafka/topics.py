@@ -41,8 +41,12 @@ class Plan:
 
 
 def publications(name: str, config: KafkaConfig, retention: Micros) -> Plan:
-    """A topic that live publications pass through."""
-    settings = {"cleanup.policy": "delete", "retention.ms": str(retention // 1000)}
+    """A topic that live publications pass through. Its time is the broker's, so that our clock may be wrong."""
+    settings = {
+        "cleanup.policy": "delete",
+        "retention.ms": str(retention // 1000),
+        "message.timestamp.type": "LogAppendTime",
+    }
     return Plan(name, config.partitions, settings, {"max.message.bytes": config.max_message_bytes})
 
 
@@ -59,7 +63,8 @@ def log(name: str, partitions: int | None, config: KafkaConfig) -> Plan:
 
 def compacted(name: str, config: KafkaConfig) -> Plan:
     """A topic that keeps the last record of each key."""
-    return Plan(name, 1, {"cleanup.policy": "compact"}, {"max.message.bytes": config.max_message_bytes})
+    settings = {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"}
+    return Plan(name, 1, settings, {"max.message.bytes": config.max_message_bytes})
 
 
 async def ensure(link: Link, plans: Iterable[Plan]) -> dict[str, int]:

@@ -64,7 +64,7 @@ _SHAPES: Final[dict[Kind, tuple[_Shape, ...]]] = {
     Kind.DEPTH: (_NAMES,),
     Kind.DEAD_LETTERS: (str, int),  # queue, limit
     Kind.REPLAY: (str, _NAMES, int | NoneType),  # queue, message ids, time to live
-    Kind.POLICY: (_COUNT, _COUNT, int, _COUNT),
+    Kind.POLICY: (_COUNT, _COUNT, int, _COUNT, _COUNT),
     Kind.CLAIM: (),
     Kind.DONE: (int,),  # the offset of the claim
 }
