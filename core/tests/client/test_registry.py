@@ -116,6 +116,17 @@ async def test_many_are_registered_and_each_fails_alone(client: Client) -> None:
     assert await client.registry.count() == 3
 
 
+async def test_many_are_registered_each_for_its_own_time(client: Client) -> None:
+    ttls = {"minute": 60, "hour": timedelta(hours=1), "ever": 0, "usual": None, "negative": -1, "half": 0.5}
+    outcomes = await client.registry.register_many(((name, {}) for name in [*ttls, "unnamed"]), ttl=ttls)
+    lives = [
+        (o.expires_at - o.registered_at).total_seconds() if isinstance(o, Registered) and o.expires_at else type(o)
+        for o in outcomes
+    ]
+    bad = prism.InvalidArgument
+    assert lives == [60, 3600, Registered, lives[3], bad, bad, lives[3]]
+
+
 async def test_many_with_an_error_can_raise(client: Client) -> None:
     await client.registry.register("b")
     with pytest.raises(prism.AlreadyExists):

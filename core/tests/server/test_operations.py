@@ -98,6 +98,28 @@ async def test_register_many_reports_each_item_by_itself(stub):
     }
 
 
+async def test_register_many_takes_a_time_to_live_for_each(stub):
+    request = pb.RegisterManyRequest(
+        identities=["a", "b", "c", "d"], metadata_json=[b"{}"] * 4, ttls_seconds=[9, 0, -1, -2]
+    )
+    answer = await stub.RegisterMany(request)
+    default = await stub.RegisterMany(pb.RegisterManyRequest(identities=["e"], metadata_json=[b"{}"]))
+    assert answer.expires_at_us[0] - answer.registered_at_us[0] == 9_000_000
+    assert answer.expires_at_us[1] == 0
+    assert bool(answer.expires_at_us[2]) == bool(default.expires_at_us[0])
+    assert [(item.index, type(from_status(item.status))) for item in answer.errors] == [(3, InvalidArgument)]
+
+
+@pytest.mark.parametrize(("ttls", "ttl", "problem"), [([1], None, "ttls_seconds"), ([1, 2], 3, "together with")])
+async def test_register_many_refuses_times_to_live_that_do_not_fit(stub, ttls, ttl, problem):
+    request = pb.RegisterManyRequest(
+        identities=["a", "b"], metadata_json=[b"{}"] * 2, ttls_seconds=ttls, ttl_seconds=ttl
+    )
+    code, error = await refused(stub.RegisterMany(request))
+    assert code is StatusCode.INVALID_ARGUMENT
+    assert problem in str(error)
+
+
 async def test_get_leaves_out_what_is_not_registered(stub):
     await register(stub, "a", "c")
     answer = await stub.Get(pb.GetRequest(identities=["c", "b", "a"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
@@ -15,16 +14,11 @@ from prism.model.time import SECOND, Micros, to_rfc3339, wall_clock
 
 if TYPE_CHECKING:
     from prism import Client
-    from prism.client.identity import Registered
 
 BATCH = 2_000
 """Lines read at a time."""
 
-UNDER_WAY = 16
-"""Requests sent and not yet answered."""
-
 Lines: TypeAlias = "Iterator[Record | BadLine]"
-Outcomes: TypeAlias = "list[Registered | PrismError]"
 
 
 @dataclass(slots=True)
@@ -70,27 +64,20 @@ async def store(client: Client, records: Iterable[Record], terms: Terms) -> Stor
     """Registers a batch. What has expired by this machine's clock is left out, what is refused is reported."""
     now = wall_clock()
     done = Stored()
-    by_ttl: dict[int | None, list[Record]] = {}
+    left: list[Record] = []
     for record in records:
         if terms.ttl is None and record.expires_at and record.expires_at <= now:
             done.expired.append(_line(record, f"expired at {to_rfc3339(record.expires_at)}"))
         else:
-            by_ttl.setdefault(terms.ttl_of(record, now), []).append(record)
-    room = asyncio.Semaphore(UNDER_WAY)
-
-    async def send(ttl: int | None, group: list[Record]) -> Outcomes:
-        async with room:
-            items = [(record.identity, record.metadata) for record in group]
-            return await client.registry.register_many(items, ttl=ttl, replace=terms.replace)
-
-    async with asyncio.TaskGroup() as tasks:
-        sent = [(group, tasks.create_task(send(ttl, group))) for ttl, group in by_ttl.items()]
-    for group, task in sent:
-        for record, outcome in zip(group, task.result(), strict=True):
-            if isinstance(outcome, PrismError):
-                done.bad.append(_line(record, outcome.message, outcome))
-            else:
-                done.registered += 1
+            left.append(record)
+    items = [(record.identity, record.metadata) for record in left]
+    ttls = {record.identity: terms.ttl_of(record, now) for record in left}
+    outcomes = await client.registry.register_many(items, ttl=ttls, replace=terms.replace)
+    for record, outcome in zip(left, outcomes, strict=True):
+        if isinstance(outcome, PrismError):
+            done.bad.append(_line(record, outcome.message, outcome))
+        else:
+            done.registered += 1
     return done
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 from prism.client import arguments
 from prism.client.content import metadata_bytes
 from prism.client.transport import Entry
+from prism.client.ttl import Seconds, to_ttl
 from prism.model.errors import InvalidArgument, PrismError
 from prism.model.json import describe
 from prism.model.limits import check_size
@@ -40,13 +41,18 @@ def batches(items: Iterable[Item]) -> Iterator[list[Item]]:
         yield batch
 
 
-def registrations(items: Items) -> Iterator[list[Entry | PrismError]]:
-    """Lists of entries of at most 2,000 and about 2 MiB; what can't be registered becomes an error in its place."""
+def registrations(items: Items, ttls: Mapping[str, Seconds | None] | None) -> Iterator[list[Entry | PrismError]]:
+    """Lists of entries of at most 2,000 and about 2 MiB; what can't be registered becomes an error in its place.
+
+    `ttls`: the time to live of each, by identity, where they have their own.
+    """
     batch: list[Entry | PrismError] = []
     size = 0
     for identity, metadata in items.items() if isinstance(items, Mapping) else _pairs(items):
         try:
-            entry = Entry(arguments.identity(identity), metadata_bytes(metadata))
+            name = arguments.identity(identity)
+            ttl = None if ttls is None else to_ttl(ttls.get(name))
+            entry = Entry(name, metadata_bytes(metadata), ttl)
             check_size("metadata", len(entry.metadata_json), ENTRY_BYTES, "bytes", "store less in it")
         except InvalidArgument as error:
             batch.append(error)

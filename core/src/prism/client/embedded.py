@@ -68,7 +68,7 @@ class Embedded:
         self, entries: Sequence[Entry], *, ttl: Ttl, replace: bool
     ) -> list[Registered | PrismError]:
         """See Transport."""
-        items = [NewIdentity(entry.identity, entry.metadata_json) for entry in entries]
+        items = [NewIdentity(entry.identity, entry.metadata_json, entry.ttl) for entry in entries]
         outcomes = await self._within(
             self._coordinator.register(self._namespace, items, ttl=ttl, replace=replace), "register"
         )

@@ -70,20 +70,27 @@ class Registry:
         return await transport.register(entry, ttl=lifetime, replace=replace)
 
     async def register_many(
-        self, items: Items, *, ttl: Seconds | None = None, replace: bool = False, raise_on_error: bool = False
+        self,
+        items: Items,
+        *,
+        ttl: Seconds | Mapping[str, Seconds | None] | None = None,
+        replace: bool = False,
+        raise_on_error: bool = False,
     ) -> list[Registered | PrismError]:
         """Stores many identities, in batches under way at the same time; each succeeds or fails alone.
 
         Args:
             items: a mapping of identity to metadata, or (identity, metadata) pairs; any number.
-            ttl: as in `register`, for all.
+            ttl: as in `register`, for all; or a mapping of identity to its own. Those that it doesn't name have the
+                namespace's.
             replace: as in `register`, for all.
             raise_on_error: raise the first error instead of returning it in its place. The others are stored.
 
         Returns:
             For each item, in order, what was registered or why it wasn't.
         """
-        lifetime = to_ttl(ttl)
+        ttls = ttl if isinstance(ttl, Mapping) else None
+        lifetime = to_ttl(None if isinstance(ttl, Mapping) else ttl)
         arguments.flag(replace, "replace")
         arguments.flag(raise_on_error, "raise_on_error")
         transport = await self._connect()
@@ -94,7 +101,7 @@ class Registry:
         async def send(batch: list[Entry | PrismError]) -> Sequence[Registered | PrismError]:
             return await apart(batch, store)
 
-        outcomes = await in_batches(registrations(items), send)
+        outcomes = await in_batches(registrations(items, ttls), send)
         if raise_on_error:
             _raise_first(outcomes)
         return outcomes

@@ -77,10 +77,14 @@ class Remote:
         request = pb.RegisterManyRequest(
             identities=[entry.identity for entry in entries],
             metadata_json=[entry.metadata_json for entry in entries],
-            ttl_seconds=ttl_to_wire(ttl),
             replace=replace,
             namespace=self._namespace,
         )
+        if all(entry.ttl is None for entry in entries):
+            if (seconds := ttl_to_wire(ttl)) is not None:
+                request.ttl_seconds = seconds
+        else:
+            request.ttls_seconds.extend(_seconds(ttl if entry.ttl is None else entry.ttl) for entry in entries)
         answer = await self._caller.call("RegisterMany", request, again=replace)
         rows = zip(
             request.identities,
@@ -324,3 +328,9 @@ def _beat_columns(beats: Sequence[Beat]) -> tuple[list[str], list[str]]:
 
 def _errors(answer: Any) -> dict[int, PrismError]:
     return {failed.index: from_status(failed.status) for failed in answer.errors}
+
+
+def _seconds(ttl: Ttl) -> int:
+    """As in `RegisterManyRequest.ttls_seconds`."""
+    seconds = ttl_to_wire(ttl)
+    return -1 if seconds is None else seconds

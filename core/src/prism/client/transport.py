@@ -17,10 +17,11 @@ from prism.model.time import Micros
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One identity to register, its metadata as JSON bytes."""
+    """One identity to register, its metadata as JSON bytes; `ttl` None for the batch's."""
 
     identity: str
     metadata_json: bytes
+    ttl: Ttl | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,10 +55,11 @@ class Registrations:
             try:
                 check_identity(item.identity, ns.config.limits.identity_bytes)
                 data = prepared(ns, item.identity, item.metadata, now)
+                asked = lifetime if item.ttl is None else ns.lifetime(item.ttl, ns.config.ttl_default)
             except PrismError as error:
                 writes.append(error)
             else:
-                writes.append(Write(item.identity, data, new_registration_id(), lifetime, precondition))
+                writes.append(Write(item.identity, data, new_registration_id(), asked, precondition))
         return await self._store.write(ns, writes)
 
     async def get(self, ns: Namespace, identities: Sequence[str]) -> list[Registration | None]:

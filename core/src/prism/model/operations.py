@@ -35,6 +35,8 @@ class NewIdentity:
 
     identity: str
     metadata: Metadata = field(default_factory=dict)
+    ttl: Ttl | None = None
+    """Its own; None for the batch's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from prism.model import json
 from prism.model.errors import InvalidArgument
 from prism.model.limits import Limits
 from prism.model.message import OCTETS
-from prism.model.operations import Beat, EnumerateQuery, MulticastCommand, NewIdentity
+from prism.model.operations import Beat, Default, EnumerateQuery, MulticastCommand, NewIdentity, Ttl
+from prism.model.time import SECOND
 from prism.schema import prepare_metadata_json
 from prism.v1 import registry_pb2 as pb
 from prism.wire.filters import from_filter
@@ -37,7 +38,13 @@ def new_identity(request: pb.RegisterRequest) -> NewIdentity:
 def new_identities(request: pb.RegisterManyRequest) -> list[NewIdentity]:
     """The identities to register in one batch."""
     _same_length(request.metadata_json, request.identities, "metadata_json")
-    return list(map(NewIdentity, request.identities, request.metadata_json))
+    if not request.ttls_seconds:
+        return list(map(NewIdentity, request.identities, request.metadata_json))
+    if request.HasField("ttl_seconds"):
+        raise InvalidArgument.at("ttls_seconds", "is given together with ttl_seconds; use one of them")
+    _same_length(request.ttls_seconds, request.identities, "ttls_seconds")
+    ttls: list[Ttl] = [Default.TTL if seconds == -1 else seconds * SECOND for seconds in request.ttls_seconds]
+    return list(map(NewIdentity, request.identities, request.metadata_json, ttls))
 
 
 def beats(identities: Sequence[str], registration_ids: Sequence[str]) -> list[Beat]:

@@ -46,7 +46,12 @@ class Registry:
         return self._run(self._registry.register(identity, metadata, ttl=ttl, replace=replace))
 
     def register_many(
-        self, items: Items, *, ttl: Seconds | None = None, replace: bool = False, raise_on_error: bool = False
+        self,
+        items: Items,
+        *,
+        ttl: Seconds | Mapping[str, Seconds | None] | None = None,
+        replace: bool = False,
+        raise_on_error: bool = False,
     ) -> list[Registered | PrismError]:
         """Stores many identities; each succeeds or fails alone."""
         work = self._registry.register_many(items, ttl=ttl, replace=replace, raise_on_error=raise_on_error)

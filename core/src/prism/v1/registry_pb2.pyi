@@ -65,18 +65,20 @@ class RegisterResponse(_message.Message):
     def __init__(self, success: _Optional[bool] = ..., error: _Optional[str] = ..., registered_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., registration_id: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class RegisterManyRequest(_message.Message):
-    __slots__ = ("identities", "metadata_json", "ttl_seconds", "replace", "namespace")
+    __slots__ = ("identities", "metadata_json", "ttl_seconds", "replace", "ttls_seconds", "namespace")
     IDENTITIES_FIELD_NUMBER: _ClassVar[int]
     METADATA_JSON_FIELD_NUMBER: _ClassVar[int]
     TTL_SECONDS_FIELD_NUMBER: _ClassVar[int]
     REPLACE_FIELD_NUMBER: _ClassVar[int]
+    TTLS_SECONDS_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     identities: _containers.RepeatedScalarFieldContainer[str]
     metadata_json: _containers.RepeatedScalarFieldContainer[bytes]
     ttl_seconds: int
     replace: bool
+    ttls_seconds: _containers.RepeatedScalarFieldContainer[int]
     namespace: str
-    def __init__(self, identities: _Optional[_Iterable[str]] = ..., metadata_json: _Optional[_Iterable[bytes]] = ..., ttl_seconds: _Optional[int] = ..., replace: _Optional[bool] = ..., namespace: _Optional[str] = ...) -> None: ...
+    def __init__(self, identities: _Optional[_Iterable[str]] = ..., metadata_json: _Optional[_Iterable[bytes]] = ..., ttl_seconds: _Optional[int] = ..., replace: _Optional[bool] = ..., ttls_seconds: _Optional[_Iterable[int]] = ..., namespace: _Optional[str] = ...) -> None: ...
 
 class RegisterManyResponse(_message.Message):
     __slots__ = ("registration_ids", "revisions", "registered_at_us", "expires_at_us", "errors")
