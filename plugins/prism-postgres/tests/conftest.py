@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
 import pytest
 from prism.slots.context import Backend, SlotContext
-from prism_conformance.servers import Server, shared
+from prism_conformance.servers import AsyncServer, Server, shared
 from prism_postgres.config import PostgresConfig
 
 Slot = TypeVar("Slot", bound=Backend)
@@ -55,3 +59,38 @@ async def bare(config: Mapping[str, Any]) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(config["connection"], server_settings={"search_path": config["schema"]})
     yield connection
     await connection.close()
+
+
+@pytest.fixture
+def tiny_disk() -> Iterator[Path]:
+    """A file system of 24 MB. Only root may make one."""
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent) / "disk"
+        folder.mkdir()
+        Path(parent).chmod(0o755)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=0777", "tmpfs", str(folder)], check=True)
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+async def on_disk(server: AsyncServer, disk: Path) -> Path:
+    """Has tables that are made from now on lie on a disk. Removing the file that is returned makes room there."""
+    admin = await asyncpg.connect(server.url)
+    tables = disk / "tables"
+    _hand_over(tables, Path(await admin.fetchval("SHOW data_directory")))
+    reserve = disk / "reserve"
+    reserve.write_bytes(bytes(4 * 1024 * 1024))
+    await admin.execute(f"CREATE TABLESPACE tiny LOCATION '{tables}'")
+    await admin.execute("ALTER SYSTEM SET default_tablespace = 'tiny'")
+    await admin.execute("SELECT pg_reload_conf()")
+    await admin.close()
+    return reserve
+
+
+def _hand_over(folder: Path, like: Path) -> None:
+    """Makes a folder that belongs to the owner of another."""
+    folder.mkdir(mode=0o700)
+    owner = like.stat()
+    os.chown(folder, owner.st_uid, owner.st_gid)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from prism_conformance.servers import AsyncServer, Direction, FaultProxy
 from prism_postgres.errors import classify
 from prism_postgres.registry import PostgresRegistry
 
-from .conftest import Open, config_of
+from .conftest import Open, config_of, on_disk
 
 LOST = (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED)
 HOUR = 3600 * SECOND
@@ -333,40 +331,12 @@ def test_errors_of_the_server_are_classified() -> None:
     assert classify(asyncpg.DivisionByZeroError("x")) is Code.INTERNAL
 
 
-@pytest.fixture
-def tiny_disk() -> Iterator[Path]:
-    """A file system of 24 MB. Only root may make one."""
-    with tempfile.TemporaryDirectory() as parent:
-        folder = Path(parent) / "disk"
-        folder.mkdir()
-        Path(parent).chmod(0o755)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=0777", "tmpfs", str(folder)], check=True)
-        try:
-            yield folder
-        finally:
-            subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def _hand_over(folder: Path, like: Path) -> None:
-    """Makes a folder that belongs to the owner of another."""
-    folder.mkdir(mode=0o700)
-    owner = like.stat()
-    os.chown(folder, owner.st_uid, owner.st_gid)
-
-
 @pytest.mark.soak
 async def test_full_disk_is_unavailable_and_leaves_no_half_of_a_lot(
     server: AsyncServer, opened: Open, tiny_disk: Path
 ) -> None:
     """Our tables on a file system that fills up. Run as root: it mounts one."""
-    admin = await asyncpg.connect(server.url)
-    tables = tiny_disk / "tables"
-    _hand_over(tables, Path(await admin.fetchval("SHOW data_directory")))
-    reserve = tiny_disk / "reserve"
-    reserve.write_bytes(bytes(4 * 1024 * 1024))
-    await admin.execute(f"CREATE TABLESPACE tiny LOCATION '{tables}'")
-    await admin.execute("ALTER SYSTEM SET default_tablespace = 'tiny'")
-    await admin.execute("SELECT pg_reload_conf()")
+    reserve = await on_disk(server, tiny_disk)
     registry = await opened(PostgresRegistry, options(server))
     acknowledged: list[str] = []
     for lot in range(200):
@@ -387,4 +357,3 @@ async def test_full_disk_is_unavailable_and_leaves_no_half_of_a_lot(
     reserve.unlink()
     [again] = await registry.set([write("later")])
     assert isinstance(again, Stored)
-    await admin.close()

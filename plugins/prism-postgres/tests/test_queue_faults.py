@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -22,7 +24,7 @@ from prism_postgres.durability import PostgresDurability
 from prism_postgres.messaging import PostgresMessaging
 from support.proxies import eventually
 
-from .conftest import Open
+from .conftest import Open, on_disk
 
 ALICE = Topic(TopicKind.IDENTITY, "alice")
 QUEUES = [f"user-{i}" for i in range(20)]
@@ -218,6 +220,34 @@ async def test_read_only_server_is_unavailable_and_stores_nothing(server: AsyncS
         assert await other.depth(["alice"]) == [0]
     finally:
         await bare.close()
+
+
+@pytest.mark.soak
+async def test_full_disk_is_unavailable_and_what_was_stored_is_delivered(
+    server: AsyncServer, opened: Open, tiny_disk: Path
+) -> None:
+    """Our tables on a file system that fills up. Run as root: it mounts one."""
+    reserve = await on_disk(server, tiny_disk)
+    slot = await opened(PostgresDurability, options(server.url), queues=PATIENT)
+    await slot.create(QUEUES)
+    stored: list[str] = []
+    for number in range(1_000):
+        sent = Message(f"m{number}", os.urandom(50_000), "", 1, DeliverySemantics.AT_LEAST_ONCE, "proxy-1")
+        try:
+            outcomes = await slot.enqueue(sent, QUEUES)
+        except asyncpg.DiskFullError:  # UNAVAILABLE
+            break
+        assert outcomes == [Enqueued()] * len(QUEUES)
+        stored.append(sent.id)
+    else:
+        raise AssertionError("the disk never filled up")
+    assert await slot.depth(QUEUES) == [len(stored)] * len(QUEUES)
+    for name in QUEUES:  # taken and acked in place: that needs no room
+        leases = await slot.dequeue([name], 1_000, 60 * SECOND)
+        assert [lease.content.id for lease in leases] == stored
+        assert await slot.ack(leases) == [Settled()] * len(stored)
+    reserve.unlink()
+    assert await slot.enqueue(message("later"), QUEUES[:1]) == [Enqueued()]
 
 
 async def until_served(slot: PostgresDurability | PostgresMessaging) -> None:

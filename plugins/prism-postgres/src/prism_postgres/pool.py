@@ -112,7 +112,7 @@ class Database:
                     if attempt + 1 == ATTEMPTS:
                         raise
                 except asyncpg.ReadOnlySQLTransactionError:
-                    if attempt + 1 == ATTEMPTS or len(hosts(self.config)) == 1:
+                    if attempt + 1 == ATTEMPTS or len(hosts(self.config)) <= 1:
                         raise
                     await self._pool.expire_connections()  # another host has taken over: look for it again
                 except TimeoutError as error:
