@@ -427,3 +427,20 @@ async def test_lag_is_a_metric(config: dict[str, Any], opened: Open) -> None:
         "refused_records": 0,
         "fetched_payloads": 0,
     }
+
+
+async def test_lag_counts_what_is_in_the_log_and_not_applied(config: dict[str, Any], opened: Open) -> None:
+    config |= {"partitions": 1}
+    slot, other = await opened(KafkaDurability, config), await opened(KafkaDurability, config)
+    await slot.create(["alice"])
+    other._reading.cancel()  # as a proxy that is cut off
+    await asyncio.wait([other._reading])
+    for i in range(60):
+        await slot.enqueue(message(f"m{i}"), ["alice"])
+    replica, lags = other._replicas[0], []
+    apply = replica.apply
+    replica.apply = lambda record: (lags.append(other.gauges()["log_lag_records"]), apply(record))[1]
+    other._reading = asyncio.create_task(other._read(other._following))
+    assert await other.depth(["alice"]) == [60]
+    assert max(lags) >= 60
+    assert other.gauges()["log_lag_records"] == 0

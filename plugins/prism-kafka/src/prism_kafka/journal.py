@@ -146,7 +146,7 @@ class Journal(KafkaSlot, Measured):
         try:
             value = encode(kind, self._issuer, number, arguments, payload)
             stored = await self._in_time(self._link.store(self._log, partition, value), "write to the log")
-            stored.add_done_callback(lambda done: _pass_failure(done, answer))
+            stored.add_done_callback(lambda done: self._stored(partition, done, answer))
             return await self._in_time(answer, f"{kind} in partition {partition}")
         except BaseException:
             if undo is not None:
@@ -154,6 +154,15 @@ class Journal(KafkaSlot, Measured):
             raise
         finally:
             self._replicas[partition].forget(number)
+
+    def _stored(self, partition: int, stored: asyncio.Future[Any], answer: asyncio.Future[Any]) -> None:
+        """Notes that a record is in the log. One that can't be stored has no answer."""
+        if stored.cancelled():
+            return
+        if (error := stored.exception()) is None:
+            self._replicas[partition].wrote(stored.result().offset)
+        elif not answer.done():
+            answer.set_exception(error)
 
     async def _in_time(self, work: Awaitable[T], what: str) -> T:
         try:
@@ -195,6 +204,7 @@ class Journal(KafkaSlot, Measured):
 
     async def _deliver(self, partition: TopicPartition, records: Sequence[Record], after: int, end: int) -> None:
         replica = self._replicas[partition.partition]
+        replica.end = end
         for i, record in enumerate(records):
             if i % _YIELD_EVERY == _YIELD_EVERY - 1:
                 await asyncio.sleep(0)
@@ -303,9 +313,3 @@ class Journal(KafkaSlot, Measured):
             for replica in self._replicas:
                 replica.fail(Behind(f"this slot has stopped reading Kafka: {error}"))
             raise
-
-
-def _pass_failure(stored: asyncio.Future[Any], answer: asyncio.Future[Any]) -> None:
-    """A record that can't be stored has no answer."""
-    if not stored.cancelled() and (error := stored.exception()) is not None and not answer.done():
-        answer.set_exception(error)

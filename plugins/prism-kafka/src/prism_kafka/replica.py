@@ -48,8 +48,8 @@ class Replica:
         self.partition = partition
         self.state = State()
         self.clock = BrokerClock()
-        self.behind = 0
-        """Records between what is applied and the end of the log, as of the last answer."""
+        self.end = 0
+        """The end of the log, as far as we know."""
         self.offering = False
         """Whether an offer to write a snapshot is on its way."""
         self._issuer = issuer
@@ -57,6 +57,15 @@ class Replica:
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._abandoned: dict[int, Callable[[Any], None]] = {}
         self._reaching: list[tuple[int, int, asyncio.Future[None]]] = []
+
+    @property
+    def behind(self) -> int:
+        """Records between what is applied and the end of the log."""
+        return max(0, self.end - self.state.next_offset)
+
+    def wrote(self, offset: int) -> None:
+        """Notes that there is a record of ours in the log, which is still to be read."""
+        self.end = max(self.end, offset + 1)
 
     def expect(self) -> tuple[int, asyncio.Future[Any]]:
         """A number for a call, and the future that its answer will come to."""
@@ -100,7 +109,7 @@ class Replica:
     def advanced(self, after: int, end: int) -> None:
         """Notes that all before `after` is applied, of a log that ends at `end`."""
         self.state.next_offset = max(self.state.next_offset, after)  # the last of a batch may be a control record
-        self.behind = max(0, end - after)
+        self.end = end
         while self._reaching and self._reaching[0][0] <= self.state.next_offset:
             future = heapq.heappop(self._reaching)[2]
             if not future.done():
