@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from prism.coordinator.reporting import GONE, STORED, STORED_OFFLINE
 from prism.model.delivery import Status
+from prism.model.errors import PrismError
 from prism.model.operations import AttachItem
 from prism.model.time import SECOND
 from prism.sessions.events import Delivery, MessageGap
 from prism.slots.durability import Lease, SettleOutcome
 from prism.slots.messaging import MessagingBackend
-from support.proxies import NS, Proxy, Stream, eventually, opened_proxies
+from support.proxies import NS, Proxy, Stream, TurnableClock, eventually, opened_proxies
 
 Pair = tuple[Proxy, Proxy]
 QUEUED: dict[str, Any] = {"delivery": "at-least-once"}
@@ -395,6 +396,34 @@ async def test_messages_of_an_earlier_registration_are_not_inherited(pair: Pair)
     async with receiver.stream(AttachItem("a")) as stream:
         await stream.until(Delivery)
         assert stream.payloads == [b"new"]
+
+
+@pytest.mark.parametrize("again", ["a proxy that is killed", "an expiry that isn't swept"])
+async def test_messages_to_a_registration_that_ran_out_are_not_inherited(
+    again: str, clock: TurnableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened_proxies(1, clock, sweep_interval="1h") as (proxy,):
+        await proxy.register("a", ttl=10)
+        await proxy.register("b", ttl=0)
+        assert (await proxy.send(payload=b"old", timeout=0, **QUEUED)).pending_count == 2
+        clock.advance(11)
+        ns = await proxy.coordinator.namespace(NS)
+        if again == "a proxy that is killed":
+            with monkeypatch.context() as patch:
+                patch.setattr(ns.durability, "delete", killed)
+                with pytest.raises(PrismError, match="killed"):
+                    await proxy.coordinator.store.pop_expired(ns, 10)
+        await proxy.register("a", replace=True)
+        await proxy.register("b", ttl=0, replace=True)
+        await proxy.send(payload=b"new", timeout=0, **QUEUED)
+        async with proxy.stream(AttachItem("a")) as one, proxy.stream(AttachItem("b")) as other:
+            await one.until(Delivery)
+            await other.until(Delivery, 2)
+            assert (one.payloads, other.payloads) == ([b"new"], [b"old", b"new"])
+
+
+async def killed(*_arguments: Any) -> None:
+    raise OSError("killed")
 
 
 async def test_the_message_ttl_is_kept() -> None:

@@ -6,7 +6,9 @@ registry first, then the queue. So an identity that can be seen can be reached.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from prism.coordinator.exchange import Exchange
 from prism.coordinator.metrics import Metrics
@@ -20,7 +22,7 @@ from prism.model.time import Micros
 from prism.plugins.spec import SlotKind
 from prism.schema import prepare_metadata, prepare_metadata_json
 from prism.slots.context import Failure
-from prism.slots.registry import Deleted, DeleteOutcome, Fence, Refusal, Refused, SetOutcome, Stored, Write
+from prism.slots.registry import AtRevision, Deleted, DeleteOutcome, Fence, Refusal, Refused, SetOutcome, Stored, Write
 
 
 def prepared(ns: Namespace, identity: str, metadata: Metadata, now: Micros) -> bytes:
@@ -30,6 +32,14 @@ def prepared(ns: Namespace, identity: str, metadata: Metadata, now: Micros) -> b
     if not isinstance(metadata, Mapping):
         raise InvalidMetadata.at("metadata", f"expected an object, got {json.describe(metadata)}")
     return prepare_metadata(identity, metadata, ns.config.schema, ns.config.limits, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inherited:
+    """Queues that held something before their identities were registered, and a moment after all of that."""
+
+    mark: str | None = None
+    queues: Collection[str] = frozenset()
 
 
 class Store:
@@ -63,11 +73,10 @@ class Store:
         good = [write for write in writes if isinstance(write, Write)]
         outcomes: list[SetOutcome] = []
         if good:
-            if ns.durability is not None:
-                with ns.guard(SlotKind.DURABILITY)("create queues"):
-                    await ns.durability.create([write.identity for write in good])
+            inherited = await self._make_queues(ns, [write.identity for write in good])
             outcomes = await self.set(ns, good)
             await self._undo_queues(ns, good, outcomes)
+            await self._disinherit(ns, inherited, good, outcomes)
             await self._supersede(ns, outcomes)
         answers = iter(outcomes)
         results: list[Registration | PrismError] = []
@@ -113,6 +122,36 @@ class Store:
             with ns.guard(SlotKind.DURABILITY)("delete queues"):
                 await ns.durability.delete([target.identity for target in targets], mark)
 
+    async def _make_queues(self, ns: Namespace, identities: Sequence[str]) -> _Inherited:
+        """Makes queues, and finds those that hold something already."""
+        durability = ns.durability
+        if durability is None:
+            return _Inherited()
+        mark = await self.mark(ns)
+        guard = ns.guard(SlotKind.DURABILITY)
+        with guard("create queues"):
+            _, depths = await asyncio.gather(durability.create(identities), durability.depth(identities))
+            guard.matched(depths, identities, "depth")
+        return _Inherited(mark, {identity for identity, depth in zip(identities, depths, strict=True) if depth})
+
+    async def _disinherit(
+        self, ns: Namespace, inherited: _Inherited, writes: Sequence[Write], outcomes: Sequence[SetOutcome]
+    ) -> None:
+        """Drops what was sent to an earlier registration whose queue was left behind.
+
+        It expired and wasn't swept yet, or the proxy that removed it was killed before it removed the queue.
+        """
+        if ns.durability is None or not inherited.queues:
+            return
+        left_behind = {
+            write.identity
+            for write, outcome in zip(writes, outcomes, strict=True)
+            if write.identity in inherited.queues and isinstance(outcome, Stored) and _begins(write, outcome)
+        }
+        if left_behind:
+            with ns.guard(SlotKind.DURABILITY)("delete messages of earlier registrations"):
+                await ns.durability.delete(sorted(left_behind), inherited.mark)
+
     async def _undo_queues(self, ns: Namespace, writes: Sequence[Write], outcomes: Sequence[SetOutcome]) -> None:
         """Removes the queues made for identities that were not stored and aren't registered otherwise."""
         if ns.durability is None:
@@ -143,3 +182,8 @@ class Store:
         ]
         if replaced:
             await self._exchange.evict(ns, replaced, "SUPERSEDED")
+
+
+def _begins(write: Write, outcome: Stored) -> bool:
+    """Whether the identity wasn't registered before."""
+    return outcome.replaced is None and not isinstance(write.precondition, AtRevision)
