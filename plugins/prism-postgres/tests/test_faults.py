@@ -310,6 +310,23 @@ async def test_identity_that_comes_and_goes_while_a_batch_waits_has_one_outcome(
         await other.close()
 
 
+async def test_what_expires_while_its_heartbeat_waits_for_a_lock_stays_expired(
+    config: dict[str, Any], opened: Open, bare: asyncpg.Connection
+) -> None:
+    registry = await opened(PostgresRegistry, config)
+    await registry.set([Write("alice", b"{}", "r1", SECOND // 5, Anything()), write("bob")])
+    async with bare.transaction():
+        await bare.execute("SELECT FROM leases WHERE identity = 'alice' FOR UPDATE")
+        beats = asyncio.create_task(registry.expire([Renewal("alice", "r1", HOUR), Renewal("bob", "r1", HOUR)]))
+        async with asyncio.timeout(10):
+            while await registry.get(["alice"]) != [None]:  # noqa: ASYNC110 - nothing says when it expires
+                await asyncio.sleep(0.02)
+    lost, renewed = await beats
+    assert lost == Refused(Refusal.NOT_FOUND)
+    assert isinstance(renewed, Renewed)
+    assert await registry.get(["alice"]) == [None]
+
+
 async def until_locked(bare: asyncpg.Connection, count: int) -> None:
     """Waits until so many wait for a lock of another's."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"

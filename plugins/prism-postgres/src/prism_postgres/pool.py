@@ -8,6 +8,7 @@ only then can the index of a field be found whose path is a parameter.
 from __future__ import annotations
 
 import asyncio
+import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -25,8 +26,10 @@ Row: TypeAlias = Any
 """An asyncpg record."""
 Result = TypeVar("Result")
 
-ATTEMPTS: Final = 5
+ATTEMPTS: Final = 8
 """How often a transaction is tried that the server rolls back for another's sake."""
+_PAUSE: Final = 0.002
+"""Seconds at most before the second attempt, doubled for each further one."""
 _CLOSE_PATIENCE: Final = 3.0
 """Seconds that closing waits for calls that still run."""
 _SLACK: Final = 2.0
@@ -105,6 +108,8 @@ class Database:
         """
         lost = False
         for attempt in range(ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(random.uniform(0, _PAUSE * 2 ** (attempt - 1)))  # noqa: S311 - jitter, not a secret
             async with self.connection() as connection:
                 try:
                     return await act(connection)

@@ -269,26 +269,41 @@ $$;
 -- `p_ttls` that are the same throughout may be given once.
 -- Answers with the moment that the times to live count from, and the places of those that were renewed, null for all.
 -- The identities are given in their order, and these settings leave plans alone that lock leases in it: key look-ups one
--- after another. A lock of its own beforehand, as the other functions have it, would write every lease twice.
+-- after another. A lock of its own beforehand, as the other functions have it, would write every lease twice; so that is
+-- done only where somebody else holds one. Else what expires while we wait would come back to life.
 CREATE FUNCTION __schema__.renew_leases(
     p_namespace integer, p_identities text[], p_fences text[], p_ttls bigint[], OUT moment bigint, OUT renewed bigint[]
 ) LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
+SET lock_timeout = '10ms'
 AS $$
 BEGIN
     IF cardinality(p_ttls) < cardinality(p_identities) THEN
         p_ttls := array_fill(p_ttls[1], ARRAY[cardinality(p_identities)]);
     END IF;
-    moment := __schema__.now_micros();
-    WITH moved AS (
-        UPDATE __schema__.leases l SET expires_at = moment + i.ttl, bucket = (moment + i.ttl) >> 25
-        FROM unnest(p_identities, p_fences, p_ttls) WITH ORDINALITY AS i (identity, fence, ttl, place)
-        WHERE l.namespace = p_namespace AND l.identity = i.identity
-            AND (i.fence IS NULL OR l.registration_id = i.fence) AND (l.expires_at IS NULL OR l.expires_at > moment)
-        RETURNING i.place
-    )
-    SELECT coalesce(array_agg(moved.place), '{}') INTO renewed FROM moved;
+    FOR attempt IN 1..2 LOOP
+        BEGIN
+            IF attempt = 2 THEN
+                PERFORM set_config('lock_timeout', '0', true);
+                PERFORM 1 FROM __schema__.leases l
+                    WHERE l.namespace = p_namespace AND l.identity = ANY(p_identities) ORDER BY l.identity FOR UPDATE;
+            END IF;
+            moment := __schema__.now_micros();
+            WITH moved AS (
+                UPDATE __schema__.leases l SET expires_at = moment + i.ttl, bucket = (moment + i.ttl) >> 25
+                FROM unnest(p_identities, p_fences, p_ttls) WITH ORDINALITY AS i (identity, fence, ttl, place)
+                WHERE l.namespace = p_namespace AND l.identity = i.identity
+                    AND (i.fence IS NULL OR l.registration_id = i.fence)
+                    AND (l.expires_at IS NULL OR l.expires_at > moment)
+                RETURNING i.place
+            )
+            SELECT coalesce(array_agg(moved.place), '{}') INTO renewed FROM moved;
+            EXIT;
+        EXCEPTION WHEN lock_not_available THEN
+            CONTINUE;
+        END;
+    END LOOP;
     IF cardinality(renewed) = cardinality(p_identities) THEN
         renewed := NULL;
     END IF;
