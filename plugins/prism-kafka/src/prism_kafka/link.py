@@ -209,6 +209,7 @@ async def has_leaders(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str
             await asyncio.gather(*(client.add_topic(topic) for topic in topics))
             if all(client.cluster.available_partitions_for_topic(topic) for topic in topics):
                 return counts
+            await client.force_metadata_update()  # it may have asked a broker that didn't know them yet
         await asyncio.sleep(pause)
         pause = min(2 * pause, _PAUSE_S)
 
