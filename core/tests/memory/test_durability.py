@@ -116,6 +116,17 @@ async def test_clock_that_jumps_back_keeps_what_is_visible(slot: Open, clock: Cl
     assert await drain(queues, "alice") == ["m1"]
 
 
+@pytest.mark.parametrize("handed_out", [False, True])
+async def test_message_put_in_again_times_out_by_the_later_call(slot: Open, clock: Clock, handed_out: bool) -> None:
+    queues = await opened(slot, "alice", message_ttl=100 * SECOND)
+    await queues.enqueue(message("m1"), ["alice"])
+    if handed_out:
+        await queues.release(await queues.dequeue(["alice"], 1, SECOND))
+    await queues.enqueue(message("m1"), ["alice"], 10 * SECOND)
+    clock.now += 11 * SECOND
+    assert await drain(queues, "alice") == [1]
+
+
 async def test_losses_next_to_each_other_are_one_gap(slot: Open, clock: Clock) -> None:
     queues = await opened(slot, "alice", max_messages=3)
     for i in range(6):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prism.memory.durability import Queues
 from prism.model.message import DeliverySemantics, Message
@@ -163,6 +163,14 @@ class Both:
 
 @settings(deadline=None, max_examples=150)
 @given(steps)
+@example(
+    [
+        ("enqueue", ["alice"], 0, None),
+        ("enqueue", ["alice"], 0, SECOND),
+        ("wait", 2 * SECOND),
+        ("dequeue", "alice", 1, SECOND),
+    ]
+)
 def test_whatever_is_done_the_answers_are_those_of_the_reference(steps: list[Any]) -> None:
     both = Both()
     for name, *arguments in steps:

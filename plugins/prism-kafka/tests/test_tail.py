@@ -1,4 +1,4 @@
-"""The tail without a broker: what one broker could be made to do only by luck."""
+"""Without a broker: what brokers that disagree or change do, and one alone doesn't."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from prism_kafka.fetching import Record, Tail
-from prism_kafka.link import Link
+from prism_kafka.link import Link, has_leaders
 from support.proxies import eventually
 
 PLACE = TopicPartition("log", 0)
@@ -54,3 +55,34 @@ async def test_partition_whose_leader_changes_is_applied_in_order() -> None:
     await eventually(lambda: len(delivered) >= 5)
     running.cancel()
     assert delivered[:5] == [0, 1, 2, 3, 4]
+
+
+class Disagreeing:
+    """Brokers of which the second that is asked doesn't know a topic yet; like aiokafka's client."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.known: set[str] = set()
+        self.leaders: dict[str, set[int]] = {}
+        self.cluster = SimpleNamespace(available_partitions_for_topic=self.leaders.get)
+
+    def get_random_node(self) -> int:
+        return 1
+
+    async def send(self, _node: int, _request: Any) -> Any:
+        return SimpleNamespace(topics=[(0, "log", False, [(0, 0, 1)])])
+
+    async def add_topic(self, topic: str) -> None:
+        if topic not in self.known:
+            self.known.add(topic)
+            await self.force_metadata_update()
+
+    async def force_metadata_update(self) -> None:
+        self.asked += 1
+        if self.asked > 1:
+            self.leaders["log"] = {0}
+
+
+async def test_topic_that_not_every_broker_knows_yet_is_asked_for_again() -> None:
+    async with asyncio.timeout(5):
+        assert await has_leaders(cast("AIOKafkaClient", Disagreeing()), ["log"]) == {"log": 1}

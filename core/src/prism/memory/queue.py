@@ -70,10 +70,12 @@ class Queue:
         for i, content in enumerate(reversed(self.fresh), 1):
             if isinstance(content, Copy) and content.message.id == copy.message.id:
                 self.fresh[-i] = copy
+                self._next_expiry = min(self._next_expiry, copy.dies_at)
                 return True
         for delivery in self.out.values():
             if isinstance(delivery.content, Copy) and delivery.content.message.id == copy.message.id:
                 delivery.content = copy
+                self._next_expiry = min(self._next_expiry, copy.dies_at)
                 return True
         return False
 

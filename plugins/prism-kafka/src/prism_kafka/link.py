@@ -43,6 +43,7 @@ class Link:
         self._producer: AIOKafkaProducer | None = None
         self._spoiled: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
+        self._retiring: set[asyncio.Task[None]] = set()
         self._topics: set[str] = set()
         self._closed = False
 
@@ -73,6 +74,8 @@ class Link:
             producer, self._producer = self._producer, None
         if producer is not None:
             await _stop(producer)
+        if self._retiring:
+            await asyncio.wait(self._retiring)
 
     async def producer(self) -> AIOKafkaProducer:
         """The running producer; a new one where the last had to give up, or failed to store something.
@@ -89,7 +92,7 @@ class Link:
                 if self._is_sound(self._producer):
                     return self._producer
                 broken, self._producer, self._spoiled = self._producer, None, None
-                await _stop(broken)
+                await self._retire(broken)
             self._producer = await self._start()
             return self._producer
 
@@ -158,6 +161,13 @@ class Link:
             logger.info("a record wasn't stored (%r); going on with a new producer", error)
             self._spoiled = producer
 
+    async def _retire(self, producer: AIOKafkaProducer) -> None:
+        """Stops a producer and waits, so that what it has on its way comes first; not for what has no leader now."""
+        stopping = asyncio.create_task(_stop(producer))
+        self._retiring.add(stopping)
+        stopping.add_done_callback(self._retiring.discard)
+        await asyncio.wait([stopping], timeout=_PAUSE_S)
+
     async def _start(self) -> AIOKafkaProducer:
         producer = make_producer(self.config)
         try:
@@ -199,6 +209,7 @@ async def has_leaders(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str
             await asyncio.gather(*(client.add_topic(topic) for topic in topics))
             if all(client.cluster.available_partitions_for_topic(topic) for topic in topics):
                 return counts
+            await client.force_metadata_update()  # it may have asked a broker that didn't know them yet
         await asyncio.sleep(pause)
         pause = min(2 * pause, _PAUSE_S)
 
