@@ -55,7 +55,7 @@ async def audited(ns: Namespace, auditor: Auditable, message: Message, filter: A
         yield trail
     except BaseException as error:
         await _conclude(
-            ns, auditor, intent, AuditEntry(AuditKind.MULTICAST_RESULT, detail=f"cut short: {error!r}"[:500])
+            ns, auditor, intent, AuditEntry(AuditKind.MULTICAST_RESULT, detail=f"cut short: {_why(error)}"[:500])
         )
         raise
     result = trail.result
@@ -68,6 +68,12 @@ async def audited(ns: Namespace, auditor: Auditable, message: Message, filter: A
     }
     ended = AuditEntry(AuditKind.MULTICAST_RESULT, targets=result.target_count, outcomes=outcomes)
     await _conclude(ns, auditor, intent, ended)
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "the caller went away"
+    return str(error) or type(error).__name__
 
 
 async def _conclude(ns: Namespace, auditor: Auditable, intent: AuditEntry, ended: AuditEntry) -> None:
