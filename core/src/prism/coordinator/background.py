@@ -8,6 +8,7 @@ import random
 from collections.abc import Awaitable, Callable
 
 from prism.coordinator.metrics import Metrics
+from prism.model.deadline import no_deadline
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class Background:
                 task.cancel()
 
     async def _supervise(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
+        no_deadline()
         pause = FIRST_PAUSE
         while True:
             started = asyncio.get_running_loop().time()

@@ -26,6 +26,7 @@ from prism.coordinator.registrations import Registrations
 from prism.coordinator.store import Store
 from prism.filters.suggest import did_you_mean
 from prism.model.actor import set_actor
+from prism.model.deadline import no_deadline
 from prism.model.delivery import MulticastResult
 from prism.model.errors import DeadlineExceeded, NotFound, PrismError, QuotaExceeded, Unavailable
 from prism.model.identity import Registration, check_namespace
@@ -217,6 +218,7 @@ class Coordinator:
         return memory_namespace(name)
 
     async def _open(self, config: NamespaceConfig) -> Namespace:
+        no_deadline()  # others wait for it too
         ns = await open_namespace(config, self.address, self._clock)
         if self._closed:
             await ns.close()
