@@ -24,8 +24,10 @@ Where: TypeAlias = Annotated[
         "--where",
         "-w",
         metavar="CLAUSE",
-        help="Who is meant: room=engineering, 'battery<0.2', 'name^=Al', '!room', 'country in US,CA', "
-        "'location near 48.1,11.5,200km'. Several have to hold together.",
+        help="Who is meant; several have to hold together. = != < <= > >= compare, ^= begins with, $= ends with, "
+        "~= contains; FIELD has a value, !FIELD has none; FIELD in A,B; FIELD near LAT,LON,RADIUS (200km); "
+        "FIELD within SOUTH,WEST,NORTH,EAST; FIELD.OPERATOR=VALUE is any operator, such as name.regex=^A. "
+        'Quote a value to take it as text: \'code="007"\'. For "or" there are in and --filter.',
     ),
 ]
 FilterJson: TypeAlias = Annotated[

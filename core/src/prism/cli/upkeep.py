@@ -10,10 +10,10 @@ from rich.text import Text
 
 from prism.cli.connection import needing, reported, run
 from prism.cli.exits import ExitCode
-from prism.cli.failures import print_problem
+from prism.cli.failures import configured_hint, print_problem
 from prism.cli.moments import moment
 from prism.cli.options import Json
-from prism.cli.screen import cell, print_json, print_json_line, printable, stderr, stdout, table
+from prism.cli.screen import cell, print_json, print_json_line, print_table, printable, stderr, stdout, table
 from prism.filters.suggest import did_you_mean
 from prism.model.audit import AuditEntry, AuditKind, AuditQuery
 from prism.model.errors import NotFound
@@ -57,7 +57,9 @@ def migrate(
         from prism.config import load_config  # noqa: PLC0415 - YAML and pydantic
     with reported():
         chosen = _chosen(dict(load_config(config).namespaces), namespace)
-    outcomes = [run(_migrate(each, check=check, prune=prune, accept=accept_misfits)) for each in chosen]
+    outcomes = [
+        run(_migrate(each, check=check, prune=prune, accept=accept_misfits), configured_hint) for each in chosen
+    ]
     if as_json:
         print_json([_as_json(name, work, fit, done=done) for name, work, fit, done in outcomes])
     else:
@@ -74,7 +76,9 @@ def migrate(
 
 def audit(
     config: Config,
-    namespace: Annotated[str, typer.Option("--namespace", "-n", metavar="NAME", help="Whose audit.")],
+    namespace: Annotated[
+        str, typer.Option("--namespace", "-n", envvar="PRISM_NAMESPACE", metavar="NAME", help="Whose audit.")
+    ],
     kind: Annotated[list[AuditKind] | None, typer.Option("--kind", help="Only such entries; repeatable.")] = None,
     actor: Annotated[
         str | None, typer.Option("--actor", metavar="NAME|HOST", help="Only of this name, or from this peer.")
@@ -102,7 +106,7 @@ def audit(
     with reported():
         [chosen] = _chosen(dict(load_config(config).namespaces), [namespace])
     query = AuditQuery(frozenset(kind or ()), since, until, actor, identity, message_id, None, limit)
-    entries = run(_audit(chosen, query))
+    entries = run(_audit(chosen, query), configured_hint)
     if as_json:
         for entry in entries:
             print_json_line(_entry_as_json(chosen.name, entry))
@@ -116,7 +120,7 @@ def audit(
             cell(_whom(entry)),
             cell(_result(entry)),
         )
-    stdout().print(listing)
+    print_table(stdout(), listing)
 
 
 async def _migrate(
@@ -160,13 +164,15 @@ def _print(name: str, work: list[SlotWork], fit: Fit, *, done: bool) -> None:
         console.print("  up to date")
     for slot in work:
         for line in slot.lines:
-            console.print(Text(f"  {'done' if done else 'to do'}  {slot.slot} ({slot.type})  {printable(line)}"))
+            text = f"  {'done' if done else 'to do'}  {slot.slot} ({slot.type})  {printable(line)}"
+            console.print(Text(text), soft_wrap=True)
     if fit.checked:
         console.print(f"  {fit.checked:,} registrations checked, {fit.misfitting:,} don't fit the schema")
     for misfits in fit.misfits:
         examples = ", ".join(map(printable, misfits.examples))
+        more = " ..." if misfits.count > len(misfits.examples) else ""
         console.print(
-            Text(f"  {misfits.count:,} with {misfits.place}: {printable(misfits.problem)} ({examples} ...)"),
+            Text(f"  {misfits.count:,} with {misfits.place}: {printable(misfits.problem)} ({examples}{more})"),
             soft_wrap=True,
         )
 

@@ -93,12 +93,18 @@ async def fit(config: NamespaceConfig) -> Fit:
 
 
 async def audit(config: NamespaceConfig, query: AuditQuery) -> list[AuditEntry]:
-    """The audit entries of a namespace, the latest first. Raises Unsupported where its registry keeps none."""
+    """The audit entries of a namespace, the latest first. Raises Unsupported where none are recorded.
+
+    Those from before audit was switched off can still be read.
+    """
     async with _opened(config) as (registry, guard):
         if not isinstance(registry, Auditable):
             raise Unsupported(f"type {config.registry.type!r} keeps no audit; namespace {config.name!r} has none")
         with guard("read the audit"):
-            return await registry.audit(query)
+            entries = await registry.audit(query)
+    if not entries and not config.needs.audit:
+        raise Unsupported(f"namespace {config.name!r} records no audit; set needs: {{audit: true}}")
+    return entries
 
 
 async def _each(config: NamespaceConfig, *, prune: bool, act: bool) -> AsyncIterator[SlotWork]:
