@@ -21,6 +21,7 @@ Cli = Callable[..., Any]
 
 COMMANDS = (
     "demo", "serve", "plugins", "register", "ls", "get", "send", "attach", "unregister", "explain", "import", "export",
+    "check", "migrate", "audit", "dead-letters", "conformance",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -16,6 +17,9 @@ Address: TypeAlias = Annotated[
     typer.Option(
         "--address", "-a", envvar="PRISM_ADDRESS", help="The proxy; 127.0.0.1:7070 by default.", metavar="HOST:PORT"
     ),
+]
+Config: TypeAlias = Annotated[
+    Path, typer.Option("--config", "-c", metavar="FILE", help="The proxies' prism.yaml.", show_default=False)
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")]
 Where: TypeAlias = Annotated[

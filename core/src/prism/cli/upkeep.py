@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +11,7 @@ from prism.cli.connection import needing, reported, run
 from prism.cli.exits import ExitCode
 from prism.cli.failures import configured_hint, print_problem
 from prism.cli.moments import moment
-from prism.cli.options import Json
+from prism.cli.options import Config, Json
 from prism.cli.screen import cell, print_json, print_json_line, print_table, printable, stderr, stdout, table
 from prism.filters.suggest import did_you_mean
 from prism.model.audit import AuditEntry, AuditKind, AuditQuery
@@ -25,10 +24,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1_000
 """Audit entries read at a time."""
-
-Config = Annotated[
-    Path, typer.Option("--config", "-c", metavar="FILE", help="The proxies' prism.yaml.", show_default=False)
-]
 
 
 def migrate(
@@ -56,7 +51,7 @@ def migrate(
     with needing("server"):
         from prism.config import load_config  # noqa: PLC0415 - YAML and pydantic
     with reported():
-        chosen = _chosen(dict(load_config(config).namespaces), namespace)
+        chosen = chosen_namespaces(dict(load_config(config).namespaces), namespace)
     outcomes = [
         run(_migrate(each, check=check, prune=prune, accept=accept_misfits), configured_hint) for each in chosen
     ]
@@ -104,7 +99,7 @@ def audit(
     with needing("server"):
         from prism.config import load_config  # noqa: PLC0415 - YAML and pydantic
     with reported():
-        [chosen] = _chosen(dict(load_config(config).namespaces), [namespace])
+        [chosen] = chosen_namespaces(dict(load_config(config).namespaces), [namespace])
     query = AuditQuery(frozenset(kind or ()), since, until, actor, identity, message_id, None, limit)
     entries = run(_audit(chosen, query), configured_hint)
     if as_json:
@@ -147,7 +142,8 @@ async def _audit(config: NamespaceConfig, query: AuditQuery) -> list[AuditEntry]
     return await upkeep.audit(config, query)
 
 
-def _chosen(namespaces: dict[str, NamespaceConfig], names: list[str] | None) -> list[NamespaceConfig]:
+def chosen_namespaces(namespaces: dict[str, NamespaceConfig], names: list[str] | None) -> list[NamespaceConfig]:
+    """The namespaces of a configuration with these names; all without any. Raises NotFound."""
     for name in names or ():
         if name not in namespaces:
             has = ", ".join(namespaces) or "none"

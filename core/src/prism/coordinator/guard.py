@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -77,6 +77,15 @@ class Guard:
                 f"the {self._slot} plugin {self._type!r} answered {len(outcomes)} outcomes to {action} of {len(asked)}"
             )
         return outcomes
+
+
+async def answer_within(seconds: float, call: Awaitable[Item]) -> Item:
+    """What the call answers. Raises TimeoutError, which says how long it was waited for."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await call
+    except TimeoutError as error:
+        raise TimeoutError(str(error) or f"no answer within {seconds:g} s") from error
 
 
 def _common(error: Exception) -> Code:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from prism.config import NamespaceConfig, SlotConfig, check_mix, check_needs
 from prism.config.declared import undeclared_indexes
-from prism.coordinator.guard import Guard
+from prism.coordinator.guard import Guard, answer_within
 from prism.filters import Node, bind, parse
 from prism.filters.ast import SortKey
 from prism.filters.bind import bind_sort
@@ -126,11 +126,7 @@ class Namespace:
     async def _check(self, slot: SlotKind, backend: Backend) -> PrismError | None:
         try:
             with self.guards[slot]("answer a health check"):
-                try:
-                    async with asyncio.timeout(CHECK_TIMEOUT):
-                        await backend.check()
-                except TimeoutError as error:
-                    raise TimeoutError(str(error) or f"no answer within {CHECK_TIMEOUT:g} s") from error
+                await answer_within(CHECK_TIMEOUT, backend.check())
         except PrismError as error:
             return error
         return None
@@ -209,8 +205,7 @@ class _Opening:
         guard = self.guards[kind] = Guard(backend, kind, slot.type, self._config.name)
         self._opened.append(backend)
         with guard("open"):
-            async with asyncio.timeout(OPEN_TIMEOUT):
-                await backend.open()
+            await answer_within(OPEN_TIMEOUT, backend.open())
         self.capabilities[kind] = _opened_capabilities(slot.spec, backend)
         return backend
 

@@ -6,14 +6,13 @@ are, found and reached by what they hold, until they are next written; then they
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from prism.config import NamespaceConfig, SlotConfig
-from prism.coordinator.guard import Guard
+from prism.coordinator.guard import Guard, answer_within
 from prism.coordinator.namespace import OPEN_TIMEOUT
 from prism.model import json
 from prism.model.audit import AuditEntry, AuditQuery
@@ -134,8 +133,7 @@ async def _opened(config: NamespaceConfig) -> AsyncIterator[tuple[RegistryBacken
     guard = Guard(registry, SlotKind.REGISTRY, config.registry.type, config.name)
     try:
         with guard("open"):
-            async with asyncio.timeout(OPEN_TIMEOUT):
-                await registry.open()
+            await answer_within(OPEN_TIMEOUT, registry.open())
         yield registry, guard
     finally:
         await registry.close()
