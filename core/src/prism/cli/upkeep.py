@@ -195,7 +195,8 @@ def _whom(entry: AuditEntry) -> Any:
 
 def _result(entry: AuditEntry) -> str:
     if entry.identity:
-        return "" if entry.revision is None else f"revision {entry.revision}"
+        revision = "" if entry.revision is None else f"revision {entry.revision}"
+        return ", ".join(filter(None, [revision, entry.detail]))
     counts = [f"{count:,} {status}" for status, count in (entry.outcomes or {}).items() if count]
     targets = [] if entry.targets is None else [f"{entry.targets:,} targets"]
     return ", ".join([*targets, *counts, *filter(None, [entry.detail]), f"message {entry.message_id}"])
