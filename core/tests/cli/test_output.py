@@ -191,3 +191,7 @@ def test_meter_writes_plain_lines_now_and_then(monkeypatch: pytest.MonkeyPatch) 
     with Meter(Console(file=stream), "importing", 10) as meter:
         meter.advance(4)
     assert stream.getvalue().startswith("importing: 4 of 10 (")
+
+
+def test_wrong_filter_is_not_sent_to_a_command_that_would_refuse_it_too() -> None:
+    assert "explain" not in printed(InvalidFilter("$.battery.lt: expected a number"))[-1]

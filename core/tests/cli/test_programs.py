@@ -21,6 +21,7 @@ Cli = Callable[..., Any]
 
 COMMANDS = (
     "demo", "serve", "plugins", "register", "ls", "get", "send", "attach", "unregister", "explain", "import", "export",
+    "check", "migrate", "audit", "dead-letters", "conformance",
 )  # fmt: skip
 
 
@@ -238,7 +239,7 @@ def test_serve_hints_at_the_backend_that_does_not_answer(
     config = tmp_path / "prism.yaml"
     config.write_text("namespaces: [{name: presence}]\n")
     done = cli("serve", "--config", str(config), "--listen", "127.0.0.1:0", "--http", "off")
-    assert done.code == 1
+    assert done.code == 5
     problem, hint = done.err.splitlines()[-2:]
     assert "the registry slot (memory) of namespace 'presence' failed to open" in problem
     assert "backend_slots.registry of namespace 'presence'" in hint

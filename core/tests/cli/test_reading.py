@@ -33,15 +33,23 @@ def test_table_has_a_row_for_everybody(lamps: Cli) -> None:
     assert listed.code == 0
     lines = listed.out.splitlines()
     assert lines[0].split() == ["identity", "attached", "expires_in", "metadata"]
-    begun = [line.split()[0] for line in lines[1:-1] if not line.startswith(" ")]  # a long cell goes on below
-    assert begun == ["lamp-1", "lamp-2", "lamp-3"]
+    assert [line.split()[0] for line in lines[1:-1]] == ["lamp-1", "lamp-2", "lamp-3"]
     assert lines[-1] == "3 of 3"
 
 
-def test_output_without_a_terminal_has_no_escape_codes_and_100_columns(lamps: Cli) -> None:
-    listed = lamps("ls")
+def test_output_without_a_terminal_has_no_escape_codes_and_a_line_for_each_row(prism: Cli) -> None:
+    words = " ".join(f"word{i}" for i in range(30))
+    prism("register", "a" * 150, f"note={words}")
+    prism("register", "b", "note=x\u2028y")
+    listed = prism("ls", "--columns", "$identity,note")
     assert "\x1b" not in listed.out + listed.err
-    assert max(map(len, listed.out.splitlines())) <= 100
+    assert [line.split() for line in listed.out.splitlines()] == [
+        ["identity", "note"],
+        ["a" * 150, *words.split()],
+        ["b", "x\\u2028y"],
+        ["2", "of", "2"],
+    ]
+    assert all(line == line.rstrip() for line in listed.out.splitlines())
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,25 @@ def test_bad_line_stops_the_import_and_is_named(prism: Cli, tmp_path: Path) -> N
     assert [found["identity"] for found in prism("ls", "--json").json] == ["a"]
 
 
+def test_what_is_registered_already_stops_the_import_with_the_fix(prism: Cli, tmp_path: Path) -> None:
+    for name in "abc":
+        prism("register", name)
+    done = prism("import", written(tmp_path / "again.jsonl", *({"identity": name} for name in "abcd")))
+    assert done.code == 1
+    stopped, hint = done.err.splitlines()[-2:]
+    assert stopped == "error: stopped at line 1, which is bad; 2 more of the lines sent with it are bad"
+    assert hint == "try: --replace takes over what is registered already, --on-error skip goes on past bad lines"
+
+
+def test_export_says_that_it_writes_no_such_format(prism: Cli, tmp_path: Path) -> None:
+    prism("register", "a")
+    done = prism("export", str(tmp_path / "b.xml"))
+    assert done.code == 0
+    assert "Prism writes them or CSV, and no .xml (--format says which)" in done.err
+    assert ".jsonl" not in prism("export", str(tmp_path / "b.jsonl")).err.splitlines()[0]
+    assert "no .xml" not in prism("export", str(tmp_path / "b.xml"), "--format", "csv").err
+
+
 def test_bad_lines_are_skipped_by_flag(prism: Cli, tmp_path: Path) -> None:
     file = written(tmp_path / "bad.jsonl", {"identity": "a"}, "{", "[]", {"identity": "d"}, {"room": "x"})
     done = prism("import", file, "--on-error", "skip")

@@ -32,6 +32,7 @@ class Flaky(MulticastRegistryServiceServicer):
     def __init__(self) -> None:
         self.failures = 2
         self.stuck = False
+        self.answered = 10**9
         self.calls: Counter[str] = Counter()
         self.requests: list[Any] = []
 
@@ -42,7 +43,7 @@ class Flaky(MulticastRegistryServiceServicer):
         async def answer(request: Any, context: Any) -> Any:
             self.calls[name] += 1
             self.requests.append(request)
-            if self.stuck:
+            if self.stuck or self.calls[name] > self.answered:
                 await asyncio.Event().wait()
             if self.calls[name] <= self.failures:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
@@ -162,6 +163,15 @@ async def test_trying_again_ends_in_the_clients_time(flaky: tuple[Flaky, str]) -
         with pytest.raises(prism.Unavailable, match="not now"):
             await client.registry.count()
     assert service.calls["Count"] > 1
+
+
+async def test_a_call_that_is_tried_again_in_vain_keeps_its_last_cause(flaky: tuple[Flaky, str]) -> None:
+    service, address = flaky
+    async with Client(address=address, timeout=0.5) as client:
+        await reached(client, service)
+        service.failures = service.answered = 1
+        with pytest.raises(prism.DeadlineExceeded, match=r"did not answer in time; .*the try before it: .*not now"):
+            await client.registry.count()
 
 
 async def test_nobody_there_is_said_at_once_and_what_to_do() -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 from prism.coordinator import multicast
+from prism.model.delivery import Status
 from prism.model.errors import Unavailable
 from prism.model.identity import Target
 from prism.model.pages import TargetPage
@@ -99,3 +100,56 @@ async def test_cancelled_multicast_cancels_the_page_under_way(
     with pytest.raises(asyncio.CancelledError):
         await sending
     assert log.lines[-1] == "cancelled"
+
+
+async def test_hanging_messaging_slot_does_not_outlast_the_timeout_and_claims_nothing(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await proxy.register("a")
+
+    async def publish(publication: Publication, topics: Sequence[Topic]) -> list[Published]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(messaging_of(proxy), "publish", publish)
+    async with asyncio.timeout(5):
+        result = await proxy.send(timeout=0.1)
+    (status,) = result.statuses
+    text = "not known to be sent: the messaging slot (memory) gave no answer within the timeout"
+    assert (status.status, status.error) == (Status.TIMEOUT, text)
+
+
+async def test_hanging_messaging_slot_is_asked_once_for_all_pages(
+    proxy: Proxy, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(multicast, "LEAST_PUBLISH", 0.01)
+    monkeypatch.setattr(registry_of(proxy), "scan", log.scan(3))
+    log.held = {"0"}
+    result = await proxy.send(timeout=0.05)
+    assert [status.status for status in result.statuses] == [Status.TIMEOUT, Status.FAILED, Status.FAILED]
+    assert [line for line in log.lines if line.startswith("publish")] == ["publish 0"]
+
+
+async def test_short_timeout_does_not_cut_off_a_slot_that_works(
+    proxy: Proxy, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_of(proxy), "scan", log.scan(1))
+    log.held = {"0"}
+    asyncio.get_running_loop().call_later(0.05, log.may_answer.set)
+    assert (await proxy.send(timeout=0.001)).delivered_count == 1
+
+
+@pytest.mark.parametrize("delivery", ["at-most-once", "at-least-once"])
+async def test_slot_that_gives_up_by_itself_leaves_it_open_too(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, delivery: str
+) -> None:
+    await proxy.register("a")
+
+    async def late(*_: object) -> None:
+        raise TimeoutError("no answer within 10 s")
+
+    monkeypatch.setattr(messaging_of(proxy), "publish", late)
+    monkeypatch.setattr(proxy.coordinator._namespaces[NS].durability, "enqueue", late)
+    (status,) = (await proxy.send(delivery=delivery)).statuses
+    assert status.status is Status.TIMEOUT
+    assert "no answer within 10 s" in (status.error or "")

@@ -56,3 +56,16 @@ def test_a_result_is_not_changed_by_what_comes_later() -> None:
     counted.deliver(0, [0, 1])
     assert before.timeout_count == 2
     assert [status.error for status in before.statuses] == ["late", "late"]
+
+
+def test_a_late_receipt_counts_after_a_timeout() -> None:
+    counted = Tally(2)
+    counted.extend(["a", "b", "c"])
+    counted.settle_all(range(3), Status.TIMEOUT, "no answer")
+    counted.deliver(0, [1])
+    counted.deliver_uncounted(1)
+    assert [status.status for status in counted.result("m", Status.TIMEOUT, "late").statuses] == [
+        Status.TIMEOUT,
+        Status.DELIVERED,
+    ]
+    assert counted.codes.count(Status.DELIVERED) == 2

@@ -105,6 +105,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"name.near": {"lat": 1, "lon": 2, "radius_m": 3}}, "$.name.near", "needs a geo_point, and the field is a string"),
     ({"extra.within": {"south": 1, "west": 2, "north": 3, "east": 4}}, "$.extra.within", "needs a geo_point"),
     ({"name.first": "x"}, "$.name.first", '"name" is a string; it has no fields inside'),
+    ({"name.bt": "x"}, "$.name.bt", 'and "bt" is no operator; operators are contains, endswith, eq, '),
+    ({"name.startwith": "x"}, "$.name.startwith", 'and "startwith" is no operator; did you mean "startswith"?'),
     ({"tags.x.exists": True}, "$.tags.x.exists", "it has no fields inside"),
     ({"$or": [{"a": 1}, {"$not": {"count": "x"}}]}, "$.$or[1].$not.count", "expected a number"),
 ]

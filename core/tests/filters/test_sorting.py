@@ -208,6 +208,8 @@ def test_number_of_sort_keys_is_bounded() -> None:
         ("floor up", 'has the direction "up"; write "asc"'),
         ("floor Down", 'has the direction "Down"; write "desc"'),
         ("-floor", 'has a sign; write "floor desc"'),
+        ("floor dsc", 'has "dsc" for a direction; did you mean "desc"?'),
+        ("floor descend", 'has "descend" for a direction; did you mean "descending"?'),
         ("+floor", 'has a sign; write "floor asc"'),
     ],
 )
@@ -217,7 +219,8 @@ def test_a_mistyped_direction_is_no_field(item: str, fix: str) -> None:
 
 
 def test_a_field_that_looks_like_a_mistake_is_named_with_its_direction() -> None:
-    assert by("thumbs up asc", "-floor desc") == (
+    assert by("thumbs up asc", "-floor desc", "thumb nail") == (
         SortKey(MetadataField(("thumbs up",))),
         SortKey(MetadataField(("-floor",)), True),
+        SortKey(MetadataField(("thumb nail",))),
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import aiohttp
 import grpc
 import pytest
 from prism.config import load_config
+from prism.coordinator import namespace
 from prism.memory.durability import MemoryDurability
 from prism.model.errors import InvalidConfig, Unavailable
 from prism.model.time import SECOND
@@ -57,6 +59,22 @@ async def test_a_proxy_whose_slot_fails_is_not_ready_and_says_which(proxy, monke
     assert '"slot": "registry"' in body
     assert '"namespace": "default"' in body
     assert (await get(proxy, "/health"))[0] == 200
+
+
+async def test_a_proxy_whose_slots_do_not_answer_says_which(proxy, monkeypatch):
+    ns = await proxy.coordinator.namespace("default")
+    monkeypatch.setattr(namespace, "CHECK_TIMEOUT", 0.05)
+    monkeypatch.setattr(ns.messaging, "check", asyncio.Event().wait)
+    monkeypatch.setattr(ns.durability, "check", asyncio.Event().wait)
+    status, body = await get(proxy, "/ready")
+    assert status == 503
+    answer = json.loads(body)
+    assert answer["slot"] == "messaging"
+    for slot in ("messaging", "durability"):
+        text = (
+            f"the {slot} slot (memory) of namespace 'default' failed to answer a health check: no answer within 0.05 s"
+        )
+        assert text in answer["message"]
 
 
 async def test_a_draining_proxy_is_not_ready_but_alive(proxy):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -90,5 +91,5 @@ async def test_logs_are_json_lines_without_payloads_or_metadata():
         _, logged = await proxy.ended()
     lines = [json.loads(line) for line in logged.splitlines()]
     assert {"event", "level", "logger", "timestamp"} <= lines[0].keys()
-    assert any("serving gRPC on 127.0.0.1:" in line["event"] for line in lines)
+    assert any(re.search(r"serving gRPC on 127\.0\.0\.1:\d+, (no HTTP|HTTP on 127)", line["event"]) for line in lines)
     assert "secret" not in logged

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from prism._version import __version__
 from prism.cli.attaching import attach
+from prism.cli.checking import check
 from prism.cli.conformance import conformance
 from prism.cli.dead_letters import dead_letters
 from prism.cli.exits import EPILOGUE
@@ -74,6 +75,7 @@ for _command in (
     unregister,
     explain,
     export,
+    check,
     migrate,
     audit,
 ):

@@ -13,7 +13,7 @@ from prism.cli.connection import reported
 from prism.cli.exits import ExitCode
 from prism.cli.failures import print_problem
 from prism.cli.options import Json
-from prism.cli.screen import print_json, printable, stderr, stdout, table
+from prism.cli.screen import print_json, print_table, printable, stderr, stdout, table
 from prism.config.source import read_source
 from prism.plugins.spec import SlotKind
 
@@ -80,7 +80,7 @@ def _print(found: dict[str, Any]) -> None:
             outcome = Text(item["verdict"], style=_STYLES[item["verdict"]])
             listing.add_row(id_, outcome, str(sum(item["cases"].values())), printable(item["promise"]))
         stdout().print(Text(f"{contract['type']}, {contract['slot']}", style="bold"))
-        stdout().print(listing)
+        print_table(stdout(), listing)
         for id_, item in checks.items():
             for failure in item["failures"][:1]:
                 stdout().print(Text(f"{id_} {item['promise']}", style="red"), soft_wrap=True)

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar
 
 import typer
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from prism import Client
 
 T = TypeVar("T")
+
+Hint: TypeAlias = "Callable[[PrismError], str | None]"
+"""What to try after an error; None for what a caller of a proxy would."""
 
 
 def with_client(namespace: str, address: str | None, work: Callable[[Client], Awaitable[T]]) -> T:
@@ -34,9 +37,12 @@ def with_client(namespace: str, address: str | None, work: Callable[[Client], Aw
     return run(session())
 
 
-def run(work: Coroutine[object, object, T]) -> T:
-    """Runs the work to its end. A PrismError is printed and ends the program with its exit code."""
-    with reported():
+def run(work: Coroutine[object, object, T], hint: Hint | None = None) -> T:
+    """Runs the work to its end. A PrismError is printed and ends the program with its exit code.
+
+    `hint` says what to try; where it says None, or there is none, it's what a caller of a proxy would.
+    """
+    with reported(hint):
         return asyncio.run(_until_ended(work))
 
 
@@ -66,17 +72,17 @@ async def _until_ended(work: Coroutine[object, object, T]) -> T:
 
 
 @contextmanager
-def reported() -> Iterator[None]:
+def reported(hint: Hint | None = None) -> Iterator[None]:
     """Prints a PrismError of the block in one line with a hint, and ends the program with its exit code."""
     try:
         yield
     except PrismError as error:
-        _end(error)
+        _end(error, hint)
     except BaseExceptionGroup as group:
         failures, rest = group.split(PrismError)
         if failures is None or rest is not None:
             raise
-        _end(_first(failures))
+        _end(_first(failures), hint)
 
 
 @contextmanager
@@ -91,8 +97,8 @@ def needing(extra: str) -> Iterator[None]:
         raise typer.Exit(ExitCode.FAILED) from error
 
 
-def _end(error: PrismError) -> NoReturn:
-    print_failure(stderr(), error)
+def _end(error: PrismError, hint: Hint | None) -> NoReturn:
+    print_failure(stderr(), error, None if hint is None else hint(error))
     raise typer.Exit(exit_code(error)) from error
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from prism.cli.connection import with_client
 from prism.cli.durations import rfc3339
 from prism.cli.options import Address, Json, Namespace
-from prism.cli.screen import print_json, printable, stdout, table
+from prism.cli.screen import print_json, print_table, printable, stdout, table
 from prism.model.operations import DEFAULT_NAMESPACE
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def dead_letters(
                 Text(_readable(letter)),
                 Text(printable(letter.reason)),
             )
-        console.print(listing)
+        print_table(console, listing)
     count = f"{len(found):,} dead letter{'s' if len(found) != 1 else ''} of {printable(identity)}"
     console.print(Text(count if replayed is None else f"{count}; {replayed:,} put back into its queue"), soft_wrap=True)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from prism.cli.columns import json_line
 from prism.cli.connection import reported, with_client
@@ -20,8 +21,8 @@ from prism.cli.exits import ExitCode
 from prism.cli.failures import print_problem
 from prism.cli.meter import Meter
 from prism.cli.options import Address, FilterJson, Namespace, Where
-from prism.cli.records import EXPIRES_AT_COLUMN, IDENTITY, Format, flatten, format_of
-from prism.cli.screen import stderr
+from prism.cli.records import EXPIRES_AT_COLUMN, IDENTITY, Format, flatten, format_of, promises_another
+from prism.cli.screen import printable, stderr
 from prism.cli.selection import read_filter
 from prism.model.operations import DEFAULT_NAMESPACE
 
@@ -53,6 +54,9 @@ def export(
     with reported():
         chosen = read_filter(where, filter_json)
     chosen_format = format_of(file, format_)
+    if format_ is None and (ending := promises_another(file)):
+        note = f"JSON lines go into {printable(file)}: Prism writes them or CSV, and no {printable(ending)}"
+        stderr().print(Text(f"{note} (--format says which)"), style="yellow")
     meter = Meter(stderr(), "exporting")
     with _created(file) as stream, meter:
         with_client(namespace, address, lambda client: _write(client, chosen, chosen_format, stream, meter))

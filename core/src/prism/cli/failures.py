@@ -25,7 +25,7 @@ _BARE = re.compile(r"\b(?:string|text)\b.*, got the (?:number|boolean) (\S+)$")
 _HINTS: dict[type[PrismError], str] = {
     AlreadyExists: "--replace takes the identity over; prism get IDENTITY shows what is registered",
     DeadlineExceeded: "ask for less at once, or give it longer with --timeout where the command has it",
-    InvalidFilter: "prism explain --where ... shows how a filter is read",
+    InvalidFilter: "prism ls --help lists what --where takes, docs/filters.md all there is",
     NotFound: "prism ls lists what is registered; -n NAME chooses the namespace",
     PluginError: "prism plugins lists the backends that are installed",
     QuotaExceeded: "unregister what isn't needed, or raise the limit in the proxy's configuration",
@@ -33,8 +33,8 @@ _HINTS: dict[type[PrismError], str] = {
 }
 
 
-def print_failure(console: Console, error: PrismError) -> None:
-    """Writes what went wrong and what to try; never a traceback."""
+def print_failure(console: Console, error: PrismError, hint: str | None = None) -> None:
+    """Writes what went wrong and what to try (None: what a caller of a proxy would); never a traceback."""
     if isinstance(error, WhereError):
         _print_where(console, error)
     elif len(error.violations) > 1:
@@ -43,9 +43,19 @@ def print_failure(console: Console, error: PrismError) -> None:
             console.print(Text(printable(line)), soft_wrap=True)
     else:
         _print_line(console, error.message)
-    hint = _hint(error)
+    if hint is None:
+        hint = _hint(error)
     if hint:
         console.print(Text(f"try: {hint}"), soft_wrap=True)
+
+
+def configured_hint(error: PrismError) -> str | None:
+    """What to try where this process itself asks a configuration's backend, and no proxy is involved."""
+    slot = error.details.get("slot")
+    if slot is None or not isinstance(error, (Unavailable, DeadlineExceeded)):
+        return None
+    place = f"backend_slots.{slot} of namespace {error.details.get('namespace', '')!r}"
+    return f"see that its server runs and can be reached from here; in the configuration, check {place}"
 
 
 def print_problem(console: Console, problem: str, hint: str = "") -> None:

@@ -91,7 +91,7 @@ def import_(
     if progress.expired:
         console.print(f"skipped {counted(progress.expired, 'expired line', 'expired lines')}", style="yellow")
     if progress.bad and on_error is OnError.FAIL:
-        print_problem(console, "stopped at a bad line", "--on-error skip goes on past bad lines")
+        print_problem(console, *progress.stopped())
         raise typer.Exit(progress.code)
     if progress.bad:
         console.print(f"skipped {counted(progress.bad, 'bad line', 'bad lines')}", style="yellow")
@@ -105,6 +105,8 @@ class _Progress:
         self.bad = 0
         self.expired = 0
         self.code = ExitCode.OK
+        self._first = 0
+        self._taken = 0
         self._console = console
 
     def add(self, registered: int, bad: list[BadLine], expired: list[BadLine]) -> None:
@@ -112,9 +114,18 @@ class _Progress:
         self.meter.advance(registered)
         bad = sorted(bad, key=lambda line: line.line)
         if bad and not self.bad:
-            self.code = bad[0].code
+            self.code, self._first = bad[0].code, bad[0].line
+        self._taken += sum(line.taken for line in bad)
         self.bad += self._show(bad, self.bad, "bad", "red")
         self.expired += self._show(expired, self.expired, "expired", "yellow")
+
+    def stopped(self) -> tuple[str, str]:
+        """What to say where bad lines end it, and what to try."""
+        others = f"; {self.bad - 1:,} more of the lines sent with it are bad" if self.bad > 1 else ""
+        fixes = ["--on-error skip goes on past bad lines"]
+        if self._taken:
+            fixes.insert(0, "--replace takes over what is registered already")
+        return f"stopped at line {self._first}, which is bad{others}", ", ".join(fixes)
 
     def _show(self, lines: list[BadLine], before: int, kind: str, style: str) -> int:
         for number, line in enumerate(lines, before):

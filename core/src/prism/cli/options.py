@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -17,6 +18,9 @@ Address: TypeAlias = Annotated[
         "--address", "-a", envvar="PRISM_ADDRESS", help="The proxy; 127.0.0.1:7070 by default.", metavar="HOST:PORT"
     ),
 ]
+Config: TypeAlias = Annotated[
+    Path, typer.Option("--config", "-c", metavar="FILE", help="The proxies' prism.yaml.", show_default=False)
+]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Write JSON instead of a table.")]
 Where: TypeAlias = Annotated[
     list[str] | None,
@@ -24,8 +28,10 @@ Where: TypeAlias = Annotated[
         "--where",
         "-w",
         metavar="CLAUSE",
-        help="Who is meant: room=engineering, 'battery<0.2', 'name^=Al', '!room', 'country in US,CA', "
-        "'location near 48.1,11.5,200km'. Several have to hold together.",
+        help="Who is meant; several have to hold together. = != < <= > >= compare, ^= begins with, $= ends with, "
+        "~= contains; FIELD has a value, !FIELD has none; FIELD in A,B; FIELD near LAT,LON,RADIUS (200km); "
+        "FIELD within SOUTH,WEST,NORTH,EAST; FIELD.OPERATOR=VALUE is any operator, such as name.regex=^A. "
+        'Quote a value to take it as text: \'code="007"\'. For "or" there are in and --filter.',
     ),
 ]
 FilterJson: TypeAlias = Annotated[

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from prism.cli.connection import reported
 from prism.cli.options import Json
-from prism.cli.screen import print_json, printable, stdout, table
+from prism.cli.screen import print_json, print_table, printable, stdout, table
 from prism.plugins.report import PluginReport
 
 
@@ -36,7 +36,7 @@ def plugins(as_json: Json = False) -> None:
         for kind, spec in plugin.slots.items():
             listing.add_row(name, kind.value, ", ".join(sorted(spec.capabilities)) or "-", origin)
             name = origin = Text("")
-    stdout().print(listing)
+    print_table(stdout(), listing)
 
 
 def _as_json(plugin: PluginReport) -> dict[str, Any]:

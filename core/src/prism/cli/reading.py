@@ -14,7 +14,7 @@ from prism.cli.connection import reported, with_client
 from prism.cli.exits import ExitCode
 from prism.cli.failures import print_problem
 from prism.cli.options import Address, FilterJson, Json, Namespace, Where
-from prism.cli.screen import cell, print_json, printable, stderr, stdout, table
+from prism.cli.screen import cell, print_json, print_table, printable, stderr, stdout, table
 from prism.cli.selection import read_filter
 from prism.model.operations import DEFAULT_NAMESPACE
 
@@ -64,7 +64,7 @@ def ls(
     for identity in found:
         listing.add_row(*row(identity, shown_columns))
     console = stdout()
-    console.print(listing)
+    print_table(console, listing)
     more = f"; --limit {total} shows all" if total > len(found) else ""
     console.print(f"{len(found):,} of {total:,}{more}", style="dim")
 
@@ -123,7 +123,7 @@ def explain(
     for part in parts:
         listing.add_row(cell(part["filter"]), cell(_SUPPORT.get(str(part["support"]), str(part["support"]))))
     if parts:
-        console.print(listing)
+        print_table(console, listing)
     else:
         console.print("no filter: everyone in the namespace")
     checked = "nothing" if residual is None else orjson.dumps(residual).decode()
@@ -177,4 +177,4 @@ def _print_details(identity: Identity) -> None:
         listing.add_row(Text(name, style="bold"), cell("never" if name == "expires_at" and value is None else value))
     for key, value in metadata.items():
         listing.add_row(Text(f"  {printable(key)}", style="bold"), cell(value))
-    stdout().print(listing)
+    print_table(stdout(), listing)

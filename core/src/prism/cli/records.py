@@ -53,6 +53,8 @@ class BadLine:
     problem: str
     code: ExitCode = ExitCode.USAGE
     """What the program ends with where this line stops it."""
+    taken: bool = False
+    """Whether its identity is registered already, and that is all."""
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.problem}"
@@ -60,6 +62,16 @@ class BadLine:
 
 class HeaderError(ValueError):
     """The header of a CSV file can't be used, and so none of its rows can."""
+
+
+_TOLD = frozenset({"", ".jsonl", ".ndjson", ".json", ".txt", ".csv"})
+"""Endings of names that don't promise anything but JSON lines or CSV."""
+
+
+def promises_another(path: str) -> str:
+    """The ending of a file's name where it isn't one for JSON lines or CSV, else ""."""
+    ending = Path(path).suffix
+    return "" if ending.lower() in _TOLD else ending
 
 
 def format_of(path: str, chosen: Format | None) -> Format:

@@ -1,4 +1,4 @@
-"""Where output goes: a terminal with colours, or a pipe with plain lines 100 columns wide."""
+"""Where output goes: a terminal with colours, or a pipe with plain text 100 columns wide and a line for each row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 PIPED_WIDTH = 100
-"""Columns of what isn't written to a terminal, so that output doesn't depend on who reads it."""
+"""Columns of text that isn't written to a terminal, so that output doesn't depend on who reads it."""
+_ENDLESS = 10_000_000
+"""Columns of a table that isn't written to a terminal: no row is broken over lines, for tools that read them."""
 
 
 def stdout() -> Console:
@@ -25,12 +27,24 @@ def stderr() -> Console:
     return _console(sys.stderr)
 
 
-def _console(stream: IO[str]) -> Console:
+def print_table(console: Console, listing: Table) -> None:
+    """Writes a table: as it fits a terminal, and elsewhere one line for each row."""
+    if console.is_terminal:
+        console.print(listing)
+        return
+    endless = _console(console.file, _ENDLESS)
+    with endless.capture() as captured:
+        endless.print(listing)
+    lines = captured.get().removesuffix("\n").split("\n")
+    console.file.write("".join(line.rstrip() + "\n" for line in lines))
+
+
+def _console(stream: IO[str], piped_width: int = PIPED_WIDTH) -> Console:
     terminal = stream.isatty()
     return Console(
         file=stream,
         force_terminal=terminal,
-        width=None if terminal else PIPED_WIDTH,
+        width=None if terminal else piped_width,
         highlight=False,
         emoji=False,
         markup=False,

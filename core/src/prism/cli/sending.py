@@ -13,7 +13,7 @@ from prism.cli.exits import ExitCode
 from prism.cli.failures import print_problem
 from prism.cli.options import Address, FilterJson, Json, Namespace, Timeout, Where
 from prism.cli.receipts import as_json, receipt_table, summary
-from prism.cli.screen import print_json, stderr, stdout
+from prism.cli.screen import print_json, print_table, stderr, stdout
 from prism.cli.selection import read_filter
 from prism.cli.source import read_bytes
 from prism.filters.ast import EVERYONE, Node
@@ -99,7 +99,7 @@ def _is_text(payload: bytes) -> bool:
 def _print(result: MulticastResult) -> None:
     console = stdout()
     if len(result.statuses):
-        console.print(receipt_table(result))
+        print_table(console, receipt_table(result))
     console.print(summary(result), style="bold")
     if result.statuses_truncated:
         console.print("the table has the first statuses only; the counts are complete", style="dim")

@@ -14,9 +14,9 @@ from rich.text import Text
 from prism._version import __version__
 from prism.cli.connection import needing, reported, run
 from prism.cli.exits import ExitCode
-from prism.cli.failures import print_problem
+from prism.cli.failures import configured_hint, print_problem
 from prism.cli.screen import stderr, stdout
-from prism.model.errors import DeadlineExceeded, PrismError, Unavailable
+from prism.model.errors import Unavailable
 
 if TYPE_CHECKING:
     from prism.config import ProxyConfig
@@ -62,7 +62,7 @@ def serve(
     if log_level is not None:
         server = dataclasses.replace(settings.server, log_level=log_level.value)
         settings = dataclasses.replace(settings, server=server)
-    run(_serve(settings, listen, http))
+    run(_serve(settings, listen, http), configured_hint)
 
 
 def demo(
@@ -88,19 +88,12 @@ async def _serve(settings: ProxyConfig, listen: str | None, http: str | None) ->
 
     try:
         await serve_proxy(settings, listen=listen, http_listen=http, ready=_announce)
-    except (Unavailable, DeadlineExceeded) as error:
-        print_problem(stderr(), error.message, _start_hint(error))
+    except Unavailable as error:
+        if "slot" in error.details:  # a backend, not an address of ours
+            raise
+        fix = "--listen and --http choose other addresses; port 0 takes a free one, --http off serves no HTTP"
+        print_problem(stderr(), error.message, fix)
         raise typer.Exit(ExitCode.FAILED) from error
-
-
-def _start_hint(error: PrismError) -> str:
-    """What to try where a proxy doesn't start: an error with a slot in its details is a backend's."""
-    slot = error.details.get("slot")
-    if slot is None:
-        return "--listen and --http choose other addresses; port 0 takes a free one, --http off serves no HTTP"
-    namespace = error.details.get("namespace", "")
-    place = f"backend_slots.{slot} of namespace {namespace!r}"
-    return f"see that its server runs and can be reached from here; in the configuration, check {place}"
 
 
 def _announce(proxy: Proxy) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from prism.cli.exits import exit_code
 from prism.cli.records import NEVER, BadLine, Record
 from prism.cli.screen import printable
-from prism.model.errors import PrismError
+from prism.model.errors import AlreadyExists, PrismError
 from prism.model.time import SECOND, Micros, to_rfc3339, wall_clock
 
 if TYPE_CHECKING:
@@ -84,4 +84,6 @@ async def store(client: Client, records: Iterable[Record], terms: Terms) -> Stor
 def _line(record: Record, problem: str, error: PrismError | None = None) -> BadLine:
     name = f"{printable(record.identity)}: " if record.identity else ""
     text = f"{name}{printable(problem)}"
-    return BadLine(record.line, text) if error is None else BadLine(record.line, text, exit_code(error))
+    if error is None:
+        return BadLine(record.line, text)
+    return BadLine(record.line, text, exit_code(error), isinstance(error, AlreadyExists))

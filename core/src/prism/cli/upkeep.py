@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,10 +9,10 @@ from rich.text import Text
 
 from prism.cli.connection import needing, reported, run
 from prism.cli.exits import ExitCode
-from prism.cli.failures import print_problem
+from prism.cli.failures import configured_hint, print_problem
 from prism.cli.moments import moment
-from prism.cli.options import Json
-from prism.cli.screen import cell, print_json, print_json_line, printable, stderr, stdout, table
+from prism.cli.options import Config, Json
+from prism.cli.screen import cell, print_json, print_json_line, print_table, printable, stderr, stdout, table
 from prism.filters.suggest import did_you_mean
 from prism.model.audit import AuditEntry, AuditKind, AuditQuery
 from prism.model.errors import NotFound
@@ -25,10 +24,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1_000
 """Audit entries read at a time."""
-
-Config = Annotated[
-    Path, typer.Option("--config", "-c", metavar="FILE", help="The proxies' prism.yaml.", show_default=False)
-]
 
 
 def migrate(
@@ -56,8 +51,10 @@ def migrate(
     with needing("server"):
         from prism.config import load_config  # noqa: PLC0415 - YAML and pydantic
     with reported():
-        chosen = _chosen(dict(load_config(config).namespaces), namespace)
-    outcomes = [run(_migrate(each, check=check, prune=prune, accept=accept_misfits)) for each in chosen]
+        chosen = chosen_namespaces(dict(load_config(config).namespaces), namespace)
+    outcomes = [
+        run(_migrate(each, check=check, prune=prune, accept=accept_misfits), configured_hint) for each in chosen
+    ]
     if as_json:
         print_json([_as_json(name, work, fit, done=done) for name, work, fit, done in outcomes])
     else:
@@ -74,7 +71,9 @@ def migrate(
 
 def audit(
     config: Config,
-    namespace: Annotated[str, typer.Option("--namespace", "-n", metavar="NAME", help="Whose audit.")],
+    namespace: Annotated[
+        str, typer.Option("--namespace", "-n", envvar="PRISM_NAMESPACE", metavar="NAME", help="Whose audit.")
+    ],
     kind: Annotated[list[AuditKind] | None, typer.Option("--kind", help="Only such entries; repeatable.")] = None,
     actor: Annotated[
         str | None, typer.Option("--actor", metavar="NAME|HOST", help="Only of this name, or from this peer.")
@@ -100,9 +99,9 @@ def audit(
     with needing("server"):
         from prism.config import load_config  # noqa: PLC0415 - YAML and pydantic
     with reported():
-        [chosen] = _chosen(dict(load_config(config).namespaces), [namespace])
+        [chosen] = chosen_namespaces(dict(load_config(config).namespaces), [namespace])
     query = AuditQuery(frozenset(kind or ()), since, until, actor, identity, message_id, None, limit)
-    entries = run(_audit(chosen, query))
+    entries = run(_audit(chosen, query), configured_hint)
     if as_json:
         for entry in entries:
             print_json_line(_entry_as_json(chosen.name, entry))
@@ -116,7 +115,7 @@ def audit(
             cell(_whom(entry)),
             cell(_result(entry)),
         )
-    stdout().print(listing)
+    print_table(stdout(), listing)
 
 
 async def _migrate(
@@ -143,7 +142,8 @@ async def _audit(config: NamespaceConfig, query: AuditQuery) -> list[AuditEntry]
     return await upkeep.audit(config, query)
 
 
-def _chosen(namespaces: dict[str, NamespaceConfig], names: list[str] | None) -> list[NamespaceConfig]:
+def chosen_namespaces(namespaces: dict[str, NamespaceConfig], names: list[str] | None) -> list[NamespaceConfig]:
+    """The namespaces of a configuration with these names; all without any. Raises NotFound."""
     for name in names or ():
         if name not in namespaces:
             has = ", ".join(namespaces) or "none"
@@ -160,13 +160,15 @@ def _print(name: str, work: list[SlotWork], fit: Fit, *, done: bool) -> None:
         console.print("  up to date")
     for slot in work:
         for line in slot.lines:
-            console.print(Text(f"  {'done' if done else 'to do'}  {slot.slot} ({slot.type})  {printable(line)}"))
+            text = f"  {'done' if done else 'to do'}  {slot.slot} ({slot.type})  {printable(line)}"
+            console.print(Text(text), soft_wrap=True)
     if fit.checked:
         console.print(f"  {fit.checked:,} registrations checked, {fit.misfitting:,} don't fit the schema")
     for misfits in fit.misfits:
         examples = ", ".join(map(printable, misfits.examples))
+        more = " ..." if misfits.count > len(misfits.examples) else ""
         console.print(
-            Text(f"  {misfits.count:,} with {misfits.place}: {printable(misfits.problem)} ({examples} ...)"),
+            Text(f"  {misfits.count:,} with {misfits.place}: {printable(misfits.problem)} ({examples}{more})"),
             soft_wrap=True,
         )
 
@@ -193,7 +195,8 @@ def _whom(entry: AuditEntry) -> Any:
 
 def _result(entry: AuditEntry) -> str:
     if entry.identity:
-        return "" if entry.revision is None else f"revision {entry.revision}"
+        revision = "" if entry.revision is None else f"revision {entry.revision}"
+        return ", ".join(filter(None, [revision, entry.detail]))
     counts = [f"{count:,} {status}" for status, count in (entry.outcomes or {}).items() if count]
     targets = [] if entry.targets is None else [f"{entry.targets:,} targets"]
     return ", ".join([*targets, *counts, *filter(None, [entry.detail]), f"message {entry.message_id}"])

@@ -9,7 +9,7 @@ import grpc
 
 from prism.client.address import VARIABLE
 from prism.client.pause import pause_length
-from prism.model.errors import PrismError, Unavailable
+from prism.model.errors import DeadlineExceeded, PrismError, Unavailable
 from prism.wire.errors import in_arguments
 from prism.wire.rpc import actor_headers, from_rpc_error
 
@@ -52,6 +52,7 @@ class Caller:
         connections = self.connections
         deadline = loop.time() + self.timeout + extra
         attempt = 0
+        cause: PrismError | None = None
         while True:
             connection = connections.for_call()
             try:
@@ -60,7 +61,8 @@ class Caller:
             except grpc.aio.AioRpcError as error:
                 failure, sent = failure_of(error, connections, connection.address)
                 if not isinstance(failure, Unavailable) or not (again or not sent):
-                    raise failure from error
+                    raise _with_cause(failure, cause) from error
+                cause = failure
                 attempt += 1
                 tried_all = attempt >= len(connections.addresses)
                 wait = pause_length(attempt, FIRST_RETRY)
@@ -70,6 +72,14 @@ class Caller:
             else:
                 connections.reached = True
                 return answer
+
+
+def _with_cause(failure: PrismError, cause: PrismError | None) -> PrismError:
+    """A call that was cut off by its deadline while it was tried again: what the try before it ended with is why."""
+    if cause is None or not isinstance(failure, DeadlineExceeded) or failure.details:
+        return failure
+    text = f"{failure.message}; the try before it: {cause.message}"
+    return DeadlineExceeded(text, violations=cause.violations, details=cause.details)
 
 
 def failure_of(error: grpc.RpcError, connections: Connections, address: str) -> tuple[PrismError, bool]:

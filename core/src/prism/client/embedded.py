@@ -16,6 +16,7 @@ from prism.client.transport import ColumnPage, Entry
 from prism.config import load_config
 from prism.coordinator.coordinator import Coordinator
 from prism.model import json
+from prism.model.deadline import answering_within
 from prism.model.delivery import MulticastResult
 from prism.model.errors import DeadlineExceeded, InvalidMetadata, PrismError
 from prism.model.message import DeadLetter
@@ -146,7 +147,8 @@ class Embedded:
         seconds = self._timeout + extra
         try:
             async with asyncio.timeout(seconds) as deadline:
-                return await call
+                with answering_within(seconds):
+                    return await call
         except TimeoutError as error:
             if not deadline.expired():
                 raise

@@ -19,7 +19,7 @@ from prism.sessions import events
 from prism.sessions.events import SessionEvent
 from prism.v1 import attach_pb2 as pb
 from prism.wire.errors import cut, from_parts, in_arguments
-from prism.wire.rpc import actor_headers
+from prism.wire.rpc import stream_headers
 from prism.wire.times import ttl_to_wire
 
 if TYPE_CHECKING:
@@ -39,11 +39,22 @@ _ONLY = (0,)
 class GrpcLink:
     """See `prism.client.link.Link` for its methods."""
 
-    __slots__ = ("_call", "_closed", "_connection", "_connections", "_first", "_long", "_namespace", "_turn")
+    __slots__ = (
+        "_call",
+        "_closed",
+        "_connection",
+        "_connections",
+        "_first",
+        "_long",
+        "_namespace",
+        "_timeout",
+        "_turn",
+    )
 
-    def __init__(self, connections: Connections, namespace: str) -> None:
+    def __init__(self, connections: Connections, namespace: str, timeout: float) -> None:
         self._connections = connections
         self._namespace = namespace
+        self._timeout = timeout
         self._connection: Connection | None = None
         self._call: Any = None
         self._first = True
@@ -59,7 +70,7 @@ class GrpcLink:
             self._end_turn()
             raise Unavailable("the stream was closed while it was being opened")
         self._connection = self._connections.for_stream()
-        self._call = self._connection.attach(metadata=actor_headers())
+        self._call = self._connection.attach(metadata=stream_headers(self._timeout))
 
     async def attach(self, items: Sequence[AttachItem]) -> Sequence[StreamEvent]:
         """See Link; outcomes come by `receive`, but for what can't be put into a frame."""
@@ -180,7 +191,7 @@ def _event(event: pb.AttachEvent, long: Mapping[str, str]) -> SessionEvent:
         case "refused":
             r = event.refused
             problems = tuple(Violation(problem.field, problem.description) for problem in r.problems)
-            error = in_arguments(from_parts(r.code, r.message, r.reason, problems))
+            error = in_arguments(from_parts(r.code, r.message, r.reason, problems, r.details))
             return events.Refused(long.get(r.identity, r.identity), error)
         case "detached":
             return events.Detached(event.detached.identity, event.detached.handle)

@@ -29,6 +29,7 @@ from prism.wire.dead_letters import from_page
 from prism.wire.errors import from_status
 from prism.wire.filters import to_filter
 from prism.wire.multicast import append_statuses, semantics_to_wire, to_result
+from prism.wire.rpc import stream_headers
 from prism.wire.times import moment_from_timestamp, ttl_to_wire
 
 DEFAULT_WAIT = 1.0
@@ -143,7 +144,7 @@ class Remote:
     async def _streamed(self, method: str, request: Any) -> AsyncGenerator[Any]:
         """What a call answers with, one message after the other."""
         connection = self._connections.for_call()
-        call = getattr(connection.calls, method)(request)
+        call = getattr(connection.calls, method)(request, metadata=stream_headers(self._timeout))
         try:
             while True:
                 # The limit is on each page, not on the whole: reading many millions may take its time.
@@ -274,7 +275,7 @@ class Remote:
 
     def link(self) -> Link:
         """A stream."""
-        return GrpcLink(self._connections, self._namespace)
+        return GrpcLink(self._connections, self._namespace, self._timeout)
 
     async def close(self) -> None:
         """See Transport."""

@@ -1,4 +1,5 @@
-"""The audit of a multicast: its intent before anything is sent, its outcome after (RFC: `needs: audit`).
+"""The audit of what isn't the registry's own (RFC: `needs: audit`): of a multicast its intent before anything is sent
+and its outcome after, of dead letters that they are about to be put back.
 
 Registrations are audited by the registry itself, in the transactions that change them.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ from prism.slots.optional import Auditable
 
 logger = logging.getLogger(__name__)
 
+NAMED = 20
+"""Message ids of a replay that its entry names."""
 PATIENCE = 10.0
 """Seconds that recording an outcome may take: the message is sent, and its sender waits."""
 
@@ -55,7 +58,7 @@ async def audited(ns: Namespace, auditor: Auditable, message: Message, filter: A
         yield trail
     except BaseException as error:
         await _conclude(
-            ns, auditor, intent, AuditEntry(AuditKind.MULTICAST_RESULT, detail=f"cut short: {error!r}"[:500])
+            ns, auditor, intent, AuditEntry(AuditKind.MULTICAST_RESULT, detail=f"cut short: {_why(error)}"[:500])
         )
         raise
     result = trail.result
@@ -68,6 +71,24 @@ async def audited(ns: Namespace, auditor: Auditable, message: Message, filter: A
     }
     ended = AuditEntry(AuditKind.MULTICAST_RESULT, targets=result.target_count, outcomes=outcomes)
     await _conclude(ns, auditor, intent, ended)
+
+
+async def audit_replay(ns: Namespace, identity: str, message_ids: Sequence[str]) -> None:
+    """Records that dead letters are about to be put back, where audit is needed. Raises where it can't be."""
+    if ns.auditor is None:
+        return
+    more = f" and {len(message_ids) - NAMED:,} more" if len(message_ids) > NAMED else ""
+    detail = f"dead letters {', '.join(message_ids[:NAMED])}{more}"
+    message_id = message_ids[0] if len(message_ids) == 1 else ""
+    entry = AuditEntry(AuditKind.REPLAY, current_actor(), identity=identity, message_id=message_id, detail=detail)
+    with ns.guard(SlotKind.REGISTRY)("record a replay in the audit"):
+        await ns.auditor.record([entry])
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "the caller went away"
+    return str(error) or type(error).__name__
 
 
 async def _conclude(ns: Namespace, auditor: Auditable, intent: AuditEntry, ended: AuditEntry) -> None:

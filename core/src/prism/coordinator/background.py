@@ -8,18 +8,23 @@ import random
 from collections.abc import Awaitable, Callable
 
 from prism.coordinator.metrics import Metrics
+from prism.model.deadline import no_deadline
+from prism.model.errors import InternalError, PrismError
 
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
+SAID_AGAIN = 60.0
+"""Seconds after which a failure that goes on is logged again."""
 
 
 class Background:
     """Runs named loops until closed. May be opened and closed by different tasks.
 
     A loop that raises is reported, counted, and started again after a pause that doubles up to 5 seconds.
-    A loop that returns is done.
+    A loop that returns is done. What a slot fails with is one line, and the same is said once a minute at most; what
+    nobody expected has its traceback in the log each time.
     """
 
     def __init__(self, metrics: Metrics) -> None:
@@ -63,17 +68,43 @@ class Background:
                 task.cancel()
 
     async def _supervise(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
+        no_deadline()
         pause = FIRST_PAUSE
+        reports = _Reports(name)
         while True:
             started = asyncio.get_running_loop().time()
             try:
                 await loop()
-            except Exception:
+            except Exception as error:
                 self._metrics.background_failures[name] += 1
-                logger.exception("%s failed; trying again", name)
+                if isinstance(error, PrismError) and not isinstance(error, InternalError):
+                    reports.failed(error)
+                else:
+                    logger.exception("%s failed; trying again", name)
             else:
                 return
             if asyncio.get_running_loop().time() - started > LONGEST_PAUSE:
                 pause = FIRST_PAUSE
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
             pause = min(2 * pause, LONGEST_PAUSE)
+
+
+class _Reports:
+    """What is logged of the expected failures of one loop."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._text = ""
+        self._since = 0.0
+        self._unsaid = 0
+
+    def failed(self, error: PrismError) -> None:
+        """Logs it, unless the same was logged a moment ago."""
+        now = asyncio.get_running_loop().time()
+        text = str(error)
+        if text == self._text and now - self._since < SAID_AGAIN:
+            self._unsaid += 1
+            return
+        more = f" ({self._unsaid} times more since it was last said)" if text == self._text and self._unsaid else ""
+        logger.warning("%s failed; trying again: %s%s", self._name, text, more)
+        self._text, self._since, self._unsaid = text, now, 0

@@ -26,6 +26,7 @@ from prism.coordinator.registrations import Registrations
 from prism.coordinator.store import Store
 from prism.filters.suggest import did_you_mean
 from prism.model.actor import set_actor
+from prism.model.deadline import no_deadline
 from prism.model.delivery import MulticastResult
 from prism.model.errors import DeadlineExceeded, NotFound, PrismError, QuotaExceeded, Unavailable
 from prism.model.identity import Registration, check_namespace
@@ -119,9 +120,16 @@ class Coordinator:
         await self._exchange.report_acks(ns, leases)
 
     async def check(self) -> None:
-        """Readiness: one cheap operation on every open slot; raises the first failure."""
-        for ns in list(self._namespaces.values()):
-            await ns.check()
+        """Readiness: one cheap operation on every open slot, all at the same time.
+
+        Raises the error of the one that failed, or one that names them all.
+        """
+        checks = await asyncio.gather(*(ns.check() for ns in list(self._namespaces.values())))
+        failures = [error for failed in checks for error in failed]
+        if len(failures) > 1:
+            raise type(failures[0])("; ".join(error.message for error in failures), details=failures[0].details)
+        for error in failures:
+            raise error
 
     def gauges(self) -> Iterator[tuple[str, str, str, float]]:
         """The numbers of slots that have some: namespace, slot, name of the metric after `prism_`, value."""
@@ -217,6 +225,7 @@ class Coordinator:
         return memory_namespace(name)
 
     async def _open(self, config: NamespaceConfig) -> Namespace:
+        no_deadline()  # others wait for it too
         ns = await open_namespace(config, self.address, self._clock)
         if self._closed:
             await ns.close()

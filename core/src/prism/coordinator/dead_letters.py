@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from prism.coordinator import frames
+from prism.coordinator.auditing import audit_replay
 from prism.coordinator.exchange import Exchange
 from prism.coordinator.namespace import Namespace
 from prism.coordinator.registrations import Registrations
@@ -42,6 +43,7 @@ class DeadLetters:
         wanted = list(dict.fromkeys(message_ids))
         if not wanted:
             return 0
+        await audit_replay(ns, identity, wanted)
         with ns.guard(SlotKind.DURABILITY)("replay dead letters"):
             replayed = await durability.replay(identity, wanted)
         if replayed and registration.address:

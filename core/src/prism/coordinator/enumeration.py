@@ -275,16 +275,22 @@ def _residual(plan: _Plan) -> Callable[[RecordPage], RecordPage]:
 
 
 async def _scan(ns: Namespace, query: Query) -> AsyncGenerator[ScanPage]:
-    """The backend's scan under its guard, closed when left early."""
-    with ns.guard(SlotKind.REGISTRY)("scan"):
-        scan = ns.registry.scan(query)
-        try:
-            async for page in scan:
-                _check_page(ns, query, page)
-                yield page
-        finally:
-            close = getattr(scan, "aclose", None)
-            if close is not None:
+    """The backend's scan under its guard, each page for itself; closed when left early."""
+    guard = ns.guard(SlotKind.REGISTRY)
+    with guard("scan"):
+        scan = aiter(ns.registry.scan(query))
+    try:
+        while True:
+            with guard("scan"):
+                page = await anext(scan, None)
+            if page is None:
+                return
+            _check_page(ns, query, page)
+            yield page
+    finally:
+        close = getattr(scan, "aclose", None)
+        if close is not None:
+            with guard("scan", timed=False):
                 await close()
 
 

@@ -18,7 +18,7 @@ from prism.coordinator.namespace import Namespace
 from prism.coordinator.receipts import Collector, RecentMulticasts
 from prism.coordinator.reporting import STORED, STORED_OFFLINE, report
 from prism.model.delivery import MulticastResult, Status
-from prism.model.errors import InternalError, InvalidArgument, NotFound, PrismError
+from prism.model.errors import DeadlineExceeded, InternalError, InvalidArgument, NotFound, PrismError, Unavailable
 from prism.model.limits import check_size
 from prism.model.message import OCTETS, DeliverySemantics, Message, new_message_id
 from prism.model.operations import MulticastCommand
@@ -33,7 +33,10 @@ LONGEST_WAIT: Micros = 300 * SECOND
 WORTH_READING_AHEAD = 500
 """Targets of a page from which on the next page is read while it is sent."""
 STORE_TIMEOUT = 10.0
-"""Seconds that storing may take where the caller waits for no receipts."""
+"""Seconds that storing or publishing may take where the caller waits for no receipts."""
+LEAST_PUBLISH = 0.5
+"""Seconds that publishing to the targets of a page may take at least, so that a short timeout, or a long list of
+targets, doesn't cut off what works."""
 
 NOT_ATTACHED = "registered but not attached: no stream and no native subscriber took it"
 PROXY_GONE = "the proxy that hosted its stream is gone"
@@ -41,12 +44,14 @@ NO_COUNT = "sent to its topic; the broker doesn't say whether anybody listens"
 NOT_WAITED = "sent; no receipt was waited for"
 NO_RECEIPT = "no receipt came within the timeout"
 NOT_STORED_IN_TIME = "not known to be stored within the timeout"
+NOT_PUBLISHED_IN_TIME = "not known to be sent: the messaging slot ({}) gave no answer within the timeout"
+NOT_PUBLISHED = "not sent: the messaging slot ({}) gave no answer within the timeout to what came before"
 LEFT = "unregistered before the message was stored"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Sending:
-    """One multicast under way."""
+    """One multicast under way. `hung`: the messaging slot gave no answer in time, and isn't asked any more."""
 
     ns: Namespace
     message: Message
@@ -54,6 +59,7 @@ class _Sending:
     wait: Micros
     message_ttl: Micros | None
     deadline: float
+    hung: bool = False
 
     @property
     def wait_ms(self) -> int:
@@ -165,19 +171,35 @@ class Multicasts:
         frame = frames.deliver(
             self._exchange.address, sending.message, identities, registration_ids, number, sending.wait_ms
         )
-        outcome = await self._exchange.publish(sending.ns, address, frame)
-        if isinstance(outcome, Failure):
-            sending.collector.receipt(number).fail(range(len(identities)), str(outcome.error))
-        elif outcome.receivers == 0:
-            sending.collector.receipt(number).fail(range(len(identities)), PROXY_GONE)
+        (outcome,) = await self._publish_in_time(sending, Publication(frame), [Topic(TopicKind.INBOX, address)])
+        self._metrics.frames_sent[sending.ns.name] += 1
+        if isinstance(outcome, Failure) or outcome.receivers == 0:
+            base = sending.collector.frames[number]
+            status, reason = _failed(outcome) if isinstance(outcome, Failure) else (Status.FAILED, PROXY_GONE)
+            sending.collector.tally.settle_all(range(base, base + len(identities)), status, reason)
 
     async def _publish_native(self, sending: _Sending, identities: Sequence[str]) -> None:
         """To the topics of identities that are registered without a stream: native subscribers may listen."""
         publication = Publication(sending.message.payload, _headers(sending.ns, sending.message))
         topics = [Topic(TopicKind.IDENTITY, identity) for identity in identities]
-        outcomes = await self._exchange.publish_to(sending.ns, publication, topics)
+        outcomes = await self._publish_in_time(sending, publication, topics)
         for outcome, found in _alike(outcomes, identities):
             sending.settle(found, *_native_status(outcome))
+
+    async def _publish_in_time(
+        self, sending: _Sending, publication: Publication, topics: Sequence[Topic]
+    ) -> list[PublishOutcome]:
+        """Publishes within the timeout. A slot that doesn't answer in it isn't asked again for this multicast."""
+        slot = sending.ns.config.messaging.type
+        if sending.hung:
+            return [Failure(Unavailable(NOT_PUBLISHED.format(slot)))] * len(topics)
+        left = sending.deadline - asyncio.get_running_loop().time() if sending.wait else STORE_TIMEOUT
+        try:
+            async with asyncio.timeout(max(left, LEAST_PUBLISH)):
+                return await self._exchange.publish_to(sending.ns, publication, topics)
+        except TimeoutError:
+            sending.hung = True
+            return [Failure(DeadlineExceeded(NOT_PUBLISHED_IN_TIME.format(slot)))] * len(topics)
 
     async def _store(self, sending: _Sending, page: TargetPage) -> None:
         """At least once: into every target's queue first, then a nudge to the proxies that host them."""
@@ -209,15 +231,15 @@ class Multicasts:
         if missing:
             await self._repair_queues(sending, identities, missing, outcomes)
         stored: list[int] = []
-        failed: dict[str, list[int]] = {}
+        failed: dict[tuple[Status, str], list[int]] = {}
         for position, outcome in enumerate(outcomes):
             if isinstance(outcome, Enqueued):
                 stored.append(position)
             else:
-                reason = str(outcome.error) if isinstance(outcome, Failure) else LEFT
-                failed.setdefault(reason, []).append(base + position)
-        for reason, places in failed.items():
-            tally.settle_all(places, Status.FAILED, reason)
+                why = _failed(outcome) if isinstance(outcome, Failure) else (Status.FAILED, LEFT)
+                failed.setdefault(why, []).append(base + position)
+        for (status, reason), places in failed.items():
+            tally.settle_all(places, status, reason)
         return stored
 
     async def _enqueue_in_time(self, sending: _Sending, identities: Sequence[str]) -> list[EnqueueOutcome] | None:
@@ -336,9 +358,15 @@ def _alike(
     return [(distinct[key], group) for key, group in found.items()]
 
 
+def _failed(failure: Failure) -> tuple[Status, str]:
+    """FAILED is a claim that it wasn't sent: not where nobody knows whether what was asked for took effect."""
+    late = isinstance(failure.error, DeadlineExceeded)
+    return Status.TIMEOUT if late else Status.FAILED, str(failure.error)
+
+
 def _native_status(outcome: PublishOutcome) -> tuple[Status, str]:
     if isinstance(outcome, Failure):
-        return Status.FAILED, str(outcome.error)
+        return _failed(outcome)
     if outcome.receivers is None:
         return Status.PENDING, NO_COUNT
     return (Status.DELIVERED, "") if outcome.receivers else (Status.FAILED, NOT_ATTACHED)

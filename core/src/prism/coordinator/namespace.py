@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 from prism.config import NamespaceConfig, SlotConfig, check_mix, check_needs
 from prism.config.declared import undeclared_indexes
-from prism.coordinator.guard import Guard
+from prism.coordinator.guard import Guard, answer_within
 from prism.filters import Node, bind, parse
 from prism.filters.ast import SortKey
 from prism.filters.bind import bind_sort
 from prism.filters.sorting import parse_sort
-from prism.model.errors import InternalError, InvalidArgument, PluginError, Unsupported
+from prism.model.errors import InternalError, InvalidArgument, PluginError, PrismError, Unsupported
 from prism.model.message import DeliverySemantics
 from prism.model.operations import Default, Ttl
 from prism.model.time import SECOND, Clock, Micros, show_seconds
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 Slot = TypeVar("Slot", bound=Backend)
 
 LONGEST_TTL: Micros = 100 * 366 * 24 * 3600 * SECOND
+CHECK_TIMEOUT = 5.0
+"""Seconds in which a slot has to answer a health check."""
 OPEN_TIMEOUT = 30.0
 """Seconds a slot may take to open."""
 
@@ -116,12 +118,18 @@ class Namespace:
             )
         return delivery
 
-    async def check(self) -> None:
-        """Does one cheap operation on each slot; raises the PrismError of the first that can't serve."""
-        for slot, backend in self._backends():
+    async def check(self) -> list[PrismError]:
+        """Does one cheap operation on each slot, at the same time; the errors of those that can't serve."""
+        checks = (self._check(slot, backend) for slot, backend in self._backends())
+        return [error for error in await asyncio.gather(*checks) if error is not None]
+
+    async def _check(self, slot: SlotKind, backend: Backend) -> PrismError | None:
+        try:
             with self.guards[slot]("answer a health check"):
-                async with asyncio.timeout(5):
-                    await backend.check()
+                await answer_within(CHECK_TIMEOUT, backend.check())
+        except PrismError as error:
+            return error
+        return None
 
     async def close(self) -> None:
         """Closes subscription and slots; what fails is reported and doesn't stop the rest."""
@@ -197,8 +205,7 @@ class _Opening:
         guard = self.guards[kind] = Guard(backend, kind, slot.type, self._config.name)
         self._opened.append(backend)
         with guard("open"):
-            async with asyncio.timeout(OPEN_TIMEOUT):
-                await backend.open()
+            await answer_within(OPEN_TIMEOUT, backend.open())
         self.capabilities[kind] = _opened_capabilities(slot.spec, backend)
         return backend
 

@@ -19,8 +19,8 @@ class Tally:
     """The status of every target of one multicast, or of one frame of it, in columns.
 
     A status is settled once: whatever comes later for the same position changes nothing, except that PENDING
-    may still become DELIVERED. Identities are kept for the first `reported` positions only; the rest is
-    counted (5 bytes each).
+    and TIMEOUT, which claim nothing, may still become DELIVERED. Identities are kept for the first `reported`
+    positions only; the rest is counted (5 bytes each).
     """
 
     __slots__ = (
@@ -72,7 +72,7 @@ class Tally:
             code = codes[place]
             if code == UNSETTLED:
                 settled += 1
-            elif code != Status.PENDING:
+            elif code not in _UNDECIDED:
                 continue
             codes[place] = DELIVERED
             self.reason_index[place] = 0
@@ -92,7 +92,7 @@ class Tally:
     def deliver_uncounted(self, number: int) -> None:
         """Settles that many of the positions whose identities aren't kept: they are only counted."""
         if number > 0:
-            open_codes = (UNSETTLED, int(Status.PENDING))
+            open_codes = _UNDECIDED | {UNSETTLED}
             places = (i for i in range(self.reported, len(self.codes)) if self.codes[i] in open_codes)
             self.deliver(0, list(islice(places, number)))
 
@@ -173,6 +173,7 @@ class Tally:
             self._on_complete()
 
 
+_UNDECIDED = frozenset((int(Status.PENDING), int(Status.TIMEOUT)))
 _FINAL = frozenset((int(Status.PENDING), int(Status.FAILED), int(Status.TIMEOUT)))
 
 

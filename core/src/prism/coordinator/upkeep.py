@@ -6,14 +6,13 @@ are, found and reached by what they hold, until they are next written; then they
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from prism.config import NamespaceConfig, SlotConfig
-from prism.coordinator.guard import Guard
+from prism.coordinator.guard import Guard, answer_within
 from prism.coordinator.namespace import OPEN_TIMEOUT
 from prism.model import json
 from prism.model.audit import AuditEntry, AuditQuery
@@ -93,12 +92,18 @@ async def fit(config: NamespaceConfig) -> Fit:
 
 
 async def audit(config: NamespaceConfig, query: AuditQuery) -> list[AuditEntry]:
-    """The audit entries of a namespace, the latest first. Raises Unsupported where its registry keeps none."""
+    """The audit entries of a namespace, the latest first. Raises Unsupported where none are recorded.
+
+    Those from before audit was switched off can still be read.
+    """
     async with _opened(config) as (registry, guard):
         if not isinstance(registry, Auditable):
             raise Unsupported(f"type {config.registry.type!r} keeps no audit; namespace {config.name!r} has none")
         with guard("read the audit"):
-            return await registry.audit(query)
+            entries = await registry.audit(query)
+    if not entries and not config.needs.audit:
+        raise Unsupported(f"namespace {config.name!r} records no audit; set needs: {{audit: true}}")
+    return entries
 
 
 async def _each(config: NamespaceConfig, *, prune: bool, act: bool) -> AsyncIterator[SlotWork]:
@@ -128,8 +133,7 @@ async def _opened(config: NamespaceConfig) -> AsyncIterator[tuple[RegistryBacken
     guard = Guard(registry, SlotKind.REGISTRY, config.registry.type, config.name)
     try:
         with guard("open"):
-            async with asyncio.timeout(OPEN_TIMEOUT):
-                await registry.open()
+            await answer_within(OPEN_TIMEOUT, registry.open())
         yield registry, guard
     finally:
         await registry.close()

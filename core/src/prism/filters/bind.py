@@ -11,7 +11,7 @@ from typing import Protocol
 
 from prism.filters.ast import And, Compare, MetadataField, Node, Not, Op, Or, Order, RecordField, SortKey
 from prism.filters.fitting import KINDS, NUMBER, TEXT, FieldType, fit_class, fit_equal, fit_ordered
-from prism.filters.paths import format_path
+from prism.filters.paths import OPERATORS, format_path
 from prism.filters.refusal import invalid_filter
 from prism.filters.suggest import did_you_mean
 from prism.model.errors import InvalidArgument, Violation
@@ -127,7 +127,10 @@ def _declared(
             continue
         if outer.kind in _LEAF:
             shown = format_path(MetadataField(field.keys[:length]))
-            problems.append(Violation(place, f'"{shown}" is {_a(outer.kind)}; it has no fields inside'))
+            inner = field.keys[length]
+            hint = did_you_mean(inner, OPERATORS) or f"; operators are {', '.join(sorted(OPERATORS))}"
+            text = f'"{shown}" is {_a(outer.kind)}; it has no fields inside, and "{inner}" is no operator{hint}'
+            problems.append(Violation(place, text))
         return None
     if schema.closed:
         shown = format_path(field)

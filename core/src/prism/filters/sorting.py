@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from prism.filters.ast import Field, MetadataField, Order, RecordField, SortKey
 from prism.filters.paths import PathError, format_path, read_path
 from prism.filters.record import RecordLike
+from prism.filters.suggest import did_you_mean
 from prism.filters.versions import VersionKey, version_key
 from prism.model.errors import InvalidArgument, Violation
 from prism.model.json import describe
@@ -120,6 +121,10 @@ def _parse_key(item: str) -> SortKey:
     if direction in _OTHER_WORDS:
         fix = f'write "{_OTHER_WORDS[direction]}" (for a field of this name, "{whole} asc")'
         raise PathError(f'has the direction "{last}"; {fix}')
+    if hint := did_you_mean(direction, (*_DIRECTIONS, *_OTHER_WORDS), cutoff=0.7):
+        raise PathError(
+            f'has "{last}" for a direction{hint} Write asc or desc (for a field of this name, "{whole} asc")'
+        )
     return SortKey(read_path(whole))
 
 

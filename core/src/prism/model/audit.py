@@ -23,6 +23,8 @@ class AuditKind(StrEnum):
     """A message is about to be sent: recorded before the first target is served."""
     MULTICAST_RESULT = "multicast_result"
     """What the sender was told became of it. A multicast without one was cut short."""
+    REPLAY = "replay"
+    """Dead letters of an identity are about to be put back into its queue; `detail` has their message ids."""
 
 
 @dataclass(frozen=True, slots=True)

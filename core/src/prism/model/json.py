@@ -116,4 +116,7 @@ def describe(value: object) -> str:
         return "an object"
     if isinstance(value, (list, tuple)):
         return "a list"
-    return f"a {type(value).__name__}"
+    name = type(value).__name__
+    if name == "object":
+        return "an instance of object"
+    return f"an {name}" if name[0] in "aeiouAEIOU" else f"a {name}"

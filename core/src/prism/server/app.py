@@ -150,7 +150,8 @@ async def serve(
     with signals:
         async with Proxy(config, listen=listen, http_listen=http_listen) as proxy:
             relax_collector()
-            logger.info("serving gRPC on %s, HTTP on %s", proxy.address, proxy.http_address or "nothing")
+            http = f"HTTP on {proxy.http_address}" if proxy.http_address else "no HTTP"
+            logger.info("serving gRPC on %s, %s", proxy.address, http)
             if ready is not None:
                 ready(proxy)
             await signals.first.wait()

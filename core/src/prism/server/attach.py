@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from prism.model.deadline import answering_within
 from prism.model.errors import DeadlineExceeded, InvalidArgument, PrismError, Unavailable
 from prism.model.operations import AttachItem
-from prism.server.calls import END, Context, parse
+from prism.server.calls import END, Context, parse, patience
 from prism.server.frames import FrameEncoder
 from prism.sessions.hub import Hub
 from prism.sessions.session import Session
@@ -123,12 +124,13 @@ class AttachEdge:
 
 async def _read(stream: _Stream, session: Session, context: Context, first: pb.AttachRequest) -> None:
     """Applies the client's frames until it sends no more; what is wrong with one ends the stream."""
+    waits = patience(context)
     try:
-        await _apply(session, first)
+        await _apply(session, first, waits)
         del first
         while (data := await context.read()) is not END:
             if data:
-                await _apply(session, parse(pb.AttachRequest, data))
+                await _apply(session, parse(pb.AttachRequest, data), waits)
             else:
                 session.touch()
     except Exception as error:  # noqa: BLE001 - handed to the stream's handler, which raises it
@@ -145,10 +147,11 @@ def _finished(session: Session) -> bool:
     return not session.bindings and not session.waiting
 
 
-async def _apply(session: Session, frame: pb.AttachRequest) -> None:
+async def _apply(session: Session, frame: pb.AttachRequest, waits: float | None) -> None:
     session.touch()
     if frame.attach:
-        await _attach(session, frame.attach)
+        with answering_within(waits):
+            await _attach(session, frame.attach)
     if frame.detach:
         for keep in (False, True):
             leaving = [detach.identity for detach in frame.detach if detach.keep is keep]

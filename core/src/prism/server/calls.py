@@ -18,10 +18,11 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from prism.model.actor import MAX_ACTOR, set_actor
+from prism.model.deadline import answering_within
 from prism.model.errors import InternalError, InvalidArgument, PrismError
 from prism.server.metrics import CallMetrics, MethodCalls
 from prism.wire.errors import code_of, to_status
-from prism.wire.rpc import ACTOR_HEADER, trailers
+from prism.wire.rpc import ACTOR_HEADER, TIMEOUT_HEADER, trailers
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,8 @@ class Calls:
             started = perf_counter()
             set_actor(lambda: _actor(context))
             try:
-                answer = await behaviour(parse(request, data))
+                with answering_within(context.time_remaining()):
+                    answer = await behaviour(parse(request, data))
                 encoded = answer.SerializeToString()
             except BaseException as error:  # noqa: BLE001 - always raised again
                 await _ended(error, context, calls, started)
@@ -76,7 +78,8 @@ class Calls:
             started = perf_counter()
             set_actor(lambda: _actor(context))
             try:
-                await behaviour(parse(request, data), context)
+                with answering_within(context.time_remaining(), patience(context)):
+                    await behaviour(parse(request, data), context)
             except BaseException as error:  # noqa: BLE001 - always raised again
                 await _ended(error, context, calls, started)
             calls.ended("OK", perf_counter() - started)
@@ -96,6 +99,13 @@ class Calls:
             calls.ended("OK", None)
 
         return grpc.stream_stream_rpc_method_handler(handle)
+
+
+def patience(context: Context) -> float | None:
+    """Seconds that a client says it waits for each answer on a stream; None where it doesn't say, or no number."""
+    metadata = context.invocation_metadata() or ()
+    given = next((str(value) for key, value in metadata if key == TIMEOUT_HEADER), "")
+    return int(given) / 1_000 if given.isascii() and given.isdecimal() and len(given) < 10 else None
 
 
 def _actor(context: Context) -> str:

@@ -7,6 +7,7 @@ together from encoded parts (concatenating encoded protobuf fields is what encod
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from prism.model.message import Message
 from prism.model.operations import Attachment
@@ -117,6 +118,7 @@ def _refused(event: Refused) -> pb.AttachRefused:
         message=cut(error.message, 4_096),
         reason=error.reason,
         problems=problems,
+        details={cut(name, 64): cut(text, 512) for name, text in islice(error.details.items(), 8)},
     )
 
 

@@ -115,18 +115,27 @@ class Attached(_message.Message):
     def __init__(self, identity: _Optional[str] = ..., handle: _Optional[int] = ..., registration_id: _Optional[str] = ..., revision: _Optional[int] = ..., expires_at_us: _Optional[int] = ..., resumed: _Optional[bool] = ...) -> None: ...
 
 class AttachRefused(_message.Message):
-    __slots__ = ("identity", "code", "message", "reason", "problems")
+    __slots__ = ("identity", "code", "message", "reason", "problems", "details")
+    class DetailsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
     identity: str
     code: int
     message: str
     reason: str
     problems: _containers.RepeatedCompositeFieldContainer[FieldProblem]
-    def __init__(self, identity: _Optional[str] = ..., code: _Optional[int] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., problems: _Optional[_Iterable[_Union[FieldProblem, _Mapping]]] = ...) -> None: ...
+    details: _containers.ScalarMap[str, str]
+    def __init__(self, identity: _Optional[str] = ..., code: _Optional[int] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., problems: _Optional[_Iterable[_Union[FieldProblem, _Mapping]]] = ..., details: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class FieldProblem(_message.Message):
     __slots__ = ("field", "description")

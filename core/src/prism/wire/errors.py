@@ -136,10 +136,16 @@ def from_status(status: status_pb2.Status) -> PrismError:
     return kind(status.message, violations=violations, details=dict(info.metadata))
 
 
-def from_parts(code: int, message: str, reason: str, violations: tuple[Violation, ...] = ()) -> PrismError:
+def from_parts(
+    code: int,
+    message: str,
+    reason: str,
+    violations: tuple[Violation, ...] = (),
+    details: Mapping[str, str] | None = None,
+) -> PrismError:
     """The error of an AttachRefused frame."""
     kind = BY_REASON.get(reason) or _UNLABELLED.get(code, errors.InternalError)
-    return kind(message, violations=violations)
+    return kind(message, violations=violations, details=details)
 
 
 def wire_violations(error: PrismError) -> tuple[Violation, ...]:

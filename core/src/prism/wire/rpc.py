@@ -22,6 +22,9 @@ STATUS_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc
 ACTOR_HEADER = "prism-actor"
 """The header that says, percent-encoded, for whom a call is made; see `prism.model.actor`."""
 
+TIMEOUT_HEADER = "prism-timeout-ms"
+"""The header of a stream that says how long the client waits for each answer on it, milliseconds."""
+
 _DETAILS_BYTES = 1_024
 
 
@@ -29,6 +32,11 @@ def actor_headers() -> tuple[tuple[str, str], ...] | None:
     """The headers of a call that is made now."""
     actor = current_actor()
     return ((ACTOR_HEADER, quote(actor, safe=" /:@")),) if actor else None
+
+
+def stream_headers(timeout: float) -> tuple[tuple[str, str], ...]:
+    """The headers of a stream that is opened now, by a client that waits `timeout` seconds for an answer on it."""
+    return (*(actor_headers() or ()), (TIMEOUT_HEADER, str(min(round(timeout * 1_000), 10**9 - 1))))
 
 
 def trailers(status: status_pb2.Status) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:

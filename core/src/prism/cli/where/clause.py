@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from prism.cli.where.scan import Scanner, WhereError
 from prism.cli.where.values import read_list, read_near, read_value, read_within
 from prism.filters.ast import EVERYONE, And, Compare, Field, Node, Op, RecordField
 from prism.filters.parse import compare
-from prism.filters.paths import PathError, format_key, read_key, read_path
+from prism.filters.paths import OPERATORS, PathError, format_key, read_key, read_path
 from prism.model.errors import InvalidFilter
 
 SYMBOLS = {
@@ -27,6 +28,29 @@ SYMBOLS = {
 
 WORDS = {"in": Op.IN, "near": Op.NEAR, "within": Op.WITHIN}
 """Operators by their word, which stands between spaces."""
+
+JOINING = ("and", "or", "&&", "||")
+"""Words that others have between clauses."""
+SEVERAL = (
+    "several --where all have to hold, FIELD in A,B is any of a list, and --filter '{\"$or\": [...]}' is any filter"
+)
+PATTERNS = "FIELD~=TEXT is contains, FIELD^=TEXT begins with, FIELD$=TEXT ends with, FIELD.regex=PATTERN a pattern"
+_JOINED = re.compile(r""""(?:\\.|[^"\\])*"|'[^']*'|(?<=\s)(and|or|&&|\|\|)(?=\s)""", re.IGNORECASE)
+"""What is quoted, or a word between clauses."""
+
+_FIXES = {
+    "~": PATTERNS,
+    "!": f'"is not" is FIELD!=VALUE, {PATTERNS}',
+    "&": SEVERAL,
+    "|": SEVERAL,
+    ":": "equality is FIELD=VALUE",
+    "^": PATTERNS,
+    "*": PATTERNS,
+    "%": PATTERNS,
+}
+"""Signs that others have for an operator, and what to write. Read as part of a name, they would match nobody."""
+_ALONE = ":^*%"
+"""Of these, the ones that may be in a name where an operator follows it."""
 
 _TEXT_OPERATORS = (Op.STARTSWITH, Op.ENDSWITH, Op.REGEX, Op.TYPE)
 
@@ -53,11 +77,14 @@ def parse_where(text: str) -> Compare:
     scanner.skip_space()
     start = scanner.position
     path, literal = _take_path(scanner)
+    end = scanner.position
     if negated:
+        _refuse_lone(scanner, start, end, literal)
         scanner.expect_end('the field; "!FIELD" stands alone (for "is not" write FIELD!=VALUE)')
         return _build(scanner, start, _field(scanner, path, start), Op.EXISTS, False)
     scanner.skip_space()
     if scanner.done:
+        _refuse_lone(scanner, start, end, literal)
         return _build(scanner, start, _field(scanner, path, start), Op.EXISTS, True)
     field, op = _take_operator(scanner, path, start, literal)
     at = _after_space(scanner)
@@ -83,7 +110,10 @@ def _take_path(scanner: Scanner) -> tuple[str, bool]:
 
 
 def _take_key(scanner: Scanner) -> str:
-    """An unquoted key up to a dot, an operator, a quote or white space; backslash escapes stay in it."""
+    """An unquoted key up to a dot, an operator, a quote or white space; backslash escapes stay in it.
+
+    Fails at a sign that others have for an operator: read as part of a name, it would match nobody in silence.
+    """
     text, start = scanner.text, scanner.position
     while not scanner.done:
         character = text[scanner.position]
@@ -93,8 +123,22 @@ def _take_key(scanner: Scanner) -> str:
         signed = character in "!^$~" and text.startswith("=", scanner.position + 1)
         if signed or character.isspace() or character in ".=<>\"'":
             break
+        if character in _FIXES and character not in _ALONE:
+            _refuse_sign(scanner, character, scanner.position)
         scanner.position += 1
     return text[start : scanner.position]
+
+
+def _refuse_sign(scanner: Scanner, character: str, at: int) -> NoReturn:
+    named = "a field that has it in its name stands in double quotes"
+    scanner.fail(f'there is no operator with "{character}"; {_FIXES[character]} ({named})', at)
+
+
+def _refuse_lone(scanner: Scanner, start: int, end: int, literal: bool) -> None:
+    """Fails where what stands alone, and so would ask whether there is such a field, has a sign in it."""
+    for at in range(start, start if literal else end):
+        if scanner.text[at] in _ALONE and scanner.text[at - 1 : at] != "\\":
+            _refuse_sign(scanner, scanner.text[at], at)
 
 
 def _escape(key: str) -> str:
@@ -106,9 +150,10 @@ def _take_operator(scanner: Scanner, path: str, start: int, literal: bool) -> tu
     sign = scanner.take_any(SYMBOLS)
     if sign is None:
         return _field(scanner, path, start), _take_word_operator(scanner, at)
-    if not scanner.done and scanner.text[scanner.position] in "=<>":
+    if not scanner.done and scanner.text[scanner.position] in "=<>~":
         both = sign + scanner.text[scanner.position]
-        fix = "equality is one =" if both == "==" else f"operators are {' '.join(SYMBOLS)}"
+        fix = PATTERNS if both[-1] == "~" else f"operators are {' '.join(SYMBOLS)}"
+        fix = "equality is one =" if both == "==" else fix
         scanner.fail(f'unknown operator "{both}"; {fix} (quote a value that begins with a sign)', at)
     if sign == "=" and not literal:
         return _read_key(scanner, path, start)
@@ -118,9 +163,20 @@ def _take_operator(scanner: Scanner, path: str, start: int, literal: bool) -> tu
 def _take_word_operator(scanner: Scanner, at: int) -> Op:
     word = scanner.take_word()
     if word not in WORDS:
-        known = " ".join([*SYMBOLS, *WORDS])
-        scanner.fail(f'expected an operator ({known}), got "{word}"', at)
+        _refuse_word(scanner, word, at)
     return WORDS[word]
+
+
+def _refuse_word(scanner: Scanner, word: str, at: int) -> NoReturn:
+    known = " ".join([*SYMBOLS, *WORDS])
+    fix = ""
+    if word.lower() in JOINING:
+        fix = f"; {SEVERAL}"
+    elif word in OPERATORS:
+        fix = f"; any operator is written FIELD.{word}=VALUE"
+    elif "~" in word or word.lower() in ("like", "matches", "regexp"):
+        fix = f"; {PATTERNS}"
+    scanner.fail(f'expected an operator ({known}), got "{word}"{fix}', at)
 
 
 def _after_space(scanner: Scanner) -> int:
@@ -131,6 +187,8 @@ def _after_space(scanner: Scanner) -> int:
 def _operand(scanner: Scanner, field: Field, op: Op) -> tuple[Op, Any]:
     """Operator and value; `FIELD=*` is the RFC's way to say that it exists."""
     text_only = op in _TEXT_OPERATORS or field is RecordField.IDENTITY
+    if op is not Op.REGEX:
+        _refuse_joined(scanner)
     if op is Op.IN:
         return op, read_list(scanner, text_only=text_only)
     if op is Op.NEAR:
@@ -142,6 +200,15 @@ def _operand(scanner: Scanner, field: Field, op: Op) -> tuple[Op, Any]:
             scanner.fail('write "!FIELD" for no value, or quote the text "*"')
         return Op.EXISTS, True
     return op, read_value(scanner, text_only=text_only)
+
+
+def _refuse_joined(scanner: Scanner) -> None:
+    """Fails where an unquoted value goes on as if another clause followed: it would match nobody in silence."""
+    if scanner.rest[:1] in ("[", "{"):
+        return
+    for match in _JOINED.finditer(scanner.text, scanner.position):
+        if match[1] is not None:
+            scanner.fail(f'"{match[1]}" in a value; {SEVERAL} (quote a value that has it)', match.start(1))
 
 
 def _field(scanner: Scanner, path: str, at: int) -> Field:
