@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from prism.config import NamespaceConfig, SlotConfig, check_mix, check_needs
 from prism.config.declared import undeclared_indexes
 from prism.coordinator.guard import Guard
+from prism.coordinator.refusals import whose_config
 from prism.filters import Node, bind, parse
 from prism.filters.ast import SortKey
 from prism.filters.bind import bind_sort
@@ -196,7 +197,7 @@ class _Opening:
             )
         guard = self.guards[kind] = Guard(backend, kind, slot.type, self._config.name)
         self._opened.append(backend)
-        with guard("open"):
+        with whose_config(kind, slot.type, self._config.name), guard("open"):
             async with asyncio.timeout(OPEN_TIMEOUT):
                 await backend.open()
         self.capabilities[kind] = _opened_capabilities(slot.spec, backend)

@@ -38,7 +38,7 @@ from prism_postgres.pool import Database
 from prism_postgres.predicates import support
 from prism_postgres.renewing import RENEWALS, renew
 from prism_postgres.scanning import FROM, FULL, LIVE, Scan, Where, select, select_count
-from prism_postgres.slot import PostgresSlot, known_number, logger
+from prism_postgres.slot import PostgresSlot, as_migrating_role, known_number, logger
 from prism_postgres.writing import (
     check_ttl,
     delete_outcome,
@@ -84,7 +84,8 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
         await super().open()
         database, schema = self._database, self._config.db_schema
         if self._migrates:
-            await indexing.build(database, schema, self._number, self._indexes)
+            with as_migrating_role(schema):
+                await indexing.build(database, schema, self._number, self._indexes)
         elif not self._context.looking:
             await self._report_missing_indexes()
         if self._context.audit and not self._context.looking:
