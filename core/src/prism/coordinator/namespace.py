@@ -25,7 +25,7 @@ from prism.plugins.spec import Capability, SlotKind, SlotSpec
 from prism.slots.context import Backend
 from prism.slots.durability import DurabilityBackend
 from prism.slots.messaging import MessagingBackend, Subscription, Topic, TopicKind
-from prism.slots.optional import Auditable, Measured
+from prism.slots.optional import Auditable, Measure, Measured
 from prism.slots.registry import RegistryBackend
 
 logger = logging.getLogger(__name__)
@@ -135,13 +135,15 @@ class Namespace:
             except Exception:
                 logger.exception("closing the %s of namespace %r failed", what, self.name)
 
-    def gauges(self) -> Iterator[tuple[SlotKind, str, float]]:
-        """The numbers of slots that have some: slot, name of the metric after `prism_`, value."""
+    def measures(self) -> Iterator[tuple[SlotKind, Measure]]:
+        """The numbers of slots that have some."""
         for kind, backend in self._backends():
             if isinstance(backend, Measured):
                 slot_type = self.config.slots[kind].type
-                for name, value in backend.gauges().items():
-                    yield kind, f"{slot_type}_{name}", value
+                for counts, numbers in ((False, backend.gauges()), (True, backend.counters())):
+                    for name, value in numbers.items():
+                        meaning = backend.meanings.get(name, f"See the plugin of type {slot_type}.")
+                        yield kind, Measure(f"{slot_type}_{name}", value, meaning, counts)
 
     def _backends(self) -> list[tuple[SlotKind, Backend]]:
         slots: list[tuple[SlotKind, Backend]] = [
