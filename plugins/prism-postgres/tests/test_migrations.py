@@ -130,6 +130,23 @@ async def test_server_that_is_not_there_is_unavailable(config: dict[str, Any]) -
     assert made.classify(caught.value) == "unavailable"
 
 
+async def test_namespace_that_is_new_beside_others_is_said_to_be(
+    config: dict[str, Any], opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = await opened(PostgresRegistry, config, namespace="fleet")
+    await opened(PostgresRegistry, config, namespace="empty")
+    assert "is new in schema" not in caplog.text
+    await first.set([Write("alice", b"{}", "r", None, Absent())])
+    said = f"namespace 'cars' is new in schema \"{config['schema']}\", which has registrations of 'fleet'; a namespace"
+    renamed = PostgresRegistry(PostgresConfig(**config), SlotContext("cars"))
+    assert await renamed.pending(prune=False) == []
+    assert caplog.text.count(said) == 1
+    await opened(PostgresRegistry, config, namespace="cars")
+    assert caplog.text.count(said) == 2
+    await opened(PostgresRegistry, config, namespace="cars")
+    assert caplog.text.count(said) == 2
+
+
 async def test_namespaces_of_one_schema_have_numbers_that_last(config: dict[str, Any], opened: Open) -> None:
     first = await opened(PostgresRegistry, config, namespace="a")
     await opened(PostgresRegistry, config, namespace="b")

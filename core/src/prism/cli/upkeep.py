@@ -164,9 +164,9 @@ def _print(name: str, work: list[SlotWork], fit: Fit, *, done: bool) -> None:
     if fit.checked:
         console.print(f"  {fit.checked:,} registrations checked, {fit.misfitting:,} don't fit the schema")
     for misfits in fit.misfits:
-        examples = ", ".join(map(printable, misfits.examples))
+        examples = ", ".join(map(printable, misfits.examples)) + " ..." * (misfits.count > len(misfits.examples))
         console.print(
-            Text(f"  {misfits.count:,} with {misfits.place}: {printable(misfits.problem)} ({examples} ...)"),
+            Text(f"  {misfits.count:,} with {misfits.place}: {printable(misfits.problem)} ({examples})"),
             soft_wrap=True,
         )
 

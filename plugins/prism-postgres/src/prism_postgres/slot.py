@@ -90,8 +90,11 @@ class PostgresSlot(Migratable, Backend):
         elif await pending(database, schema, modules):
             with as_migrating_role(schema):
                 await migrate(database, schema, modules)
-        name, looking = self._context.namespace, self._context.looking
-        self._number = await (known_number if looking else namespace_number)(database, schema, name)
+        name = self._context.namespace
+        self._number = await known_number(database, schema, name)
+        if not self._number and not self._context.looking:
+            await self._report_others(database)
+            self._number = await namespace_number(database, schema, name)
         self._capabilities = await self._found_capabilities()
 
     async def close(self) -> None:
@@ -140,6 +143,10 @@ class PostgresSlot(Migratable, Backend):
         """What our role may not do and has to; None where nothing is missing."""
         modules, reading = (NAMESPACES, *self.modules), self._context.looking
         return await lacking(self._database, self._config.db_schema, modules, reading=reading)
+
+    async def _report_others(self, database: Database) -> None:
+        """Says in the log what a namespace that is new here may have been meant to be."""
+        del database
 
     async def _pending_more(self, database: Database, *, prune: bool, bare: bool) -> list[str]:
         """What `_migrate_more` would do; `bare` is when not all tables are there."""
