@@ -62,11 +62,11 @@ class AnySlotContract(SlotContract):
         slot = subject.make(self.kind, SlotContext("contract", clock=subject.clock))
         if not isinstance(slot, Measured):
             return
-        found = [dict(slot.gauges())]
+        found = [{**slot.gauges(), **slot.counters()}]
         await slot.open()
-        found.append(dict(slot.gauges()))
+        found.append({**slot.gauges(), **slot.counters()})
         await slot.close()
-        found.append(dict(slot.gauges()))
+        found.append({**slot.gauges(), **slot.counters()})
         for name, value in (item for gauges in found for item in gauges.items()):
             assert re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name), name
             assert math.isfinite(value), (name, value)

@@ -88,6 +88,8 @@ def test_cell_shows_json_values(value: object, text: str) -> None:
         (Unavailable("x"), ExitCode.UNREACHABLE),
         (DeadlineExceeded("x"), ExitCode.UNREACHABLE),
         (InvalidFilter("x"), ExitCode.USAGE),
+        (InvalidConfig("x"), ExitCode.USAGE),
+        (InvalidConfig("a backend's", details={"slot": "registry"}), ExitCode.FAILED),
         (AlreadyExists("x"), ExitCode.FAILED),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import ClassVar
 
 import aiohttp
 import grpc
@@ -112,12 +113,23 @@ async def test_metrics_count_operations_calls_and_sessions(proxy):
 
 async def test_what_slots_measure_themselves_is_shown_by_namespace_and_slot(proxy):
     class Gauged(MemoryDurability, Measured):
+        meanings: ClassVar[dict[str, str]] = {"log_lag_records": "Records that are still to come."}
+
         def gauges(self) -> dict[str, float]:
             return {"log_lag_records": 7}
 
+        def counters(self) -> dict[str, float]:
+            return {"refused_records": 3}
+
     ns = await proxy.coordinator.namespace("default")
     ns.durability.__class__ = Gauged
-    assert (await metrics(proxy))["prism_memory_log_lag_records", ("default", "durability")] == 7
+    found = await metrics(proxy)
+    assert found["prism_memory_log_lag_records", ("default", "durability")] == 7
+    assert found["prism_memory_refused_records_total", ("default", "durability")] == 3
+    text = (await get(proxy, "/metrics"))[1]
+    assert "# HELP prism_memory_log_lag_records Records that are still to come.\n" in text
+    assert "# TYPE prism_memory_log_lag_records gauge\n" in text
+    assert "# TYPE prism_memory_refused_records_total counter\n" in text
 
 
 async def test_without_an_http_address_nothing_is_served():

@@ -50,7 +50,7 @@ def test_slots_of_the_rfcs_fourth_example_are_taken_as_printed() -> None:
         ({"brokers": ["localhost"]}, "'localhost' is not host:port, e.g. kafka-1:9092"),
         ({"brokers": ["localhost:0"]}, "not host:port"),
         ({"brokers": ["localhost:65536"]}, "not host:port"),
-        ({"topic_prefix": "a/b"}, "topic_prefix"),
+        ({"topic_prefix": "a/b"}, "a topic prefix is 1 to 100 letters"),
         ({"topic_prefix": ""}, "topic_prefix"),
         ({"partitions": 0}, "partitions"),
         ({"retention": "7 fortnights"}, "expected seconds as a number or a text"),

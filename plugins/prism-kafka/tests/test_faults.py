@@ -76,6 +76,26 @@ async def drain(slot: KafkaDurability, queues: list[str]) -> Counter[str]:
     return found
 
 
+@pytest.mark.parametrize(("end", "back"), [("pause", "resume"), ("kill", "restart")])
+async def test_lag_is_not_told_while_the_broker_does_not_answer(
+    server: AsyncServer, opened: Open, monkeypatch: pytest.MonkeyPatch, end: str, back: str
+) -> None:
+    monkeypatch.setattr("prism_kafka.slot.SILENT_S", 1.0)
+    slots = [await opened(kind, options(server)) for kind in (KafkaDurability, KafkaMessaging)]
+    async with await slots[1].subscribe() as subscription:
+        await subscription.add([ALICE])
+        assert [slot.gauges()["brokers_answer"] for slot in slots] == [1, 1]
+        assert slots[0].gauges()["log_lag_records"] == 0
+        await getattr(server, end)()
+        await eventually(lambda: [slot.gauges()["brokers_answer"] for slot in slots] == [0, 0])
+        assert "log_lag_records" not in slots[0].gauges()
+        await getattr(server, back)()
+        for slot in slots:
+            await until_served(slot)
+        await eventually(lambda: [slot.gauges()["brokers_answer"] for slot in slots] == [1, 1])
+        assert slots[0].gauges()["log_lag_records"] == 0
+
+
 async def test_queues_and_their_leases_survive_a_crash_of_the_broker(server: AsyncServer, opened: Open) -> None:
     slot = await opened(KafkaDurability, options(server))
     await slot.create(["alice"])

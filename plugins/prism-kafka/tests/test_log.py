@@ -94,7 +94,7 @@ async def test_message_that_waits_outlives_snapshots_and_is_read_from_the_log(
     other = await opened(KafkaDurability, config)
     leases = await other.dequeue(["alice"], 100, LONG)
     assert [item.content for item in leases] == [message(f"m{i}", b"%d" % i * 1000) for i in range(20)]
-    assert other.gauges()["fetched_payloads"] >= 20
+    assert other.counters()["fetched_payloads"] >= 20
 
 
 async def test_proxies_that_join_and_leave_lose_nothing_and_repeat_nothing_acknowledged(
@@ -164,7 +164,7 @@ async def test_garbage_in_the_log_is_set_aside_and_wedges_nothing(
     assert await take(slots[1]) == ["m1", "m2"]
     later = await opened(KafkaDurability, config)
     assert await later.depth(["alice"]) == [0]
-    assert [slot.gauges()["refused_records"] for slot in (*slots, later)] == [1, 1, 1]
+    assert [slot.counters()["refused_records"] for slot in (*slots, later)] == [1, 1, 1]
 
     async def is_set_aside() -> bool:
         # Each proxy that met it copies it under the same key, and compaction leaves one.
@@ -400,7 +400,7 @@ async def test_header_that_cannot_be_read_wedges_nothing(
             assert await anext(aiter(subscription)) == [Received(ALICE, Publication(b"after"))]
     later = await opened(KafkaDurability, config)
     assert await take(later) == ["m1"]
-    assert [each.gauges()["refused_records"] for each in (slot, later)] == [1, 1]
+    assert [each.counters()["refused_records"] for each in (slot, later)] == [1, 1]
 
 
 def with_odd_header(producer: AIOKafkaProducer) -> BatchBuilder:
@@ -421,12 +421,9 @@ def with_odd_header(producer: AIOKafkaProducer) -> BatchBuilder:
 async def test_lag_is_a_metric(config: dict[str, Any], opened: Open) -> None:
     slot = await opened(KafkaDurability, config)
     await slot.create(["alice", "bob"])
-    assert slot.gauges() == {
-        "log_lag_records": 0,
-        "queues": 2,
-        "refused_records": 0,
-        "fetched_payloads": 0,
-    }
+    assert slot.gauges() == {"brokers_answer": 1, "log_lag_records": 0, "queues": 2}
+    assert slot.counters() == {"refused_records": 0, "fetched_payloads": 0}
+    assert slot.meanings.keys() == {*slot.gauges(), *slot.counters()}
 
 
 async def test_lag_counts_what_is_in_the_log_and_not_applied(config: dict[str, Any], opened: Open) -> None:

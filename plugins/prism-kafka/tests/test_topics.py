@@ -14,8 +14,9 @@ from prism.slots.context import Code, SlotContext
 from prism_conformance.servers import AsyncServer
 from prism_kafka.config import KafkaConfig
 from prism_kafka.durability import KafkaDurability
-from prism_kafka.errors import NotConnected, classify
+from prism_kafka.errors import NotConnected
 from prism_kafka.messaging import KafkaMessaging
+from support.proxies import eventually
 
 from .conftest import Open
 
@@ -40,6 +41,11 @@ async def settings_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
     [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
     [(_, _, _, _, entries)] = answer.resources
     return {entry[0]: entry[1] for entry in entries}
+
+
+async def are_listed(admin: AIOKafkaAdminClient, prefix: str, parts: list[str]) -> bool:
+    """Whether just these topics are there."""
+    return {name for name in await admin.list_topics() if name.startswith(prefix)} == {prefix + part for part in parts}
 
 
 async def test_topics_are_made_with_the_settings_they_need(
@@ -112,6 +118,46 @@ async def test_log_with_a_wrong_setting_is_refused(
         await opened(KafkaDurability, config)
 
 
+@pytest.mark.parametrize(
+    ("kind", "part", "other"), [(KafkaMessaging, "inbox", "identity"), (KafkaDurability, "log", "snapshots")]
+)
+async def test_all_that_is_wrong_is_said_at_once_and_nothing_is_made(
+    config: dict[str, Any], opened: Open, admin: AIOKafkaAdminClient, kind: Any, part: str, other: str
+) -> None:
+    prefix = f"{config['topic_prefix']}test."
+    for name in (part, other):
+        await admin.create_topics([NewTopic(prefix + name, 4, 1, topic_configs={"retention.ms": "5000"})])
+    await eventually(lambda: are_listed(admin, prefix, [part, other]))
+    with pytest.raises(InvalidConfig) as caught:
+        await opened(kind, config)
+    fields = [violation.field for violation in caught.value.violations]
+    assert fields == [f"topic {prefix}{part}", "partitions", f"topic {prefix}{other}", "partitions"]
+    right = "600000" if part == "inbox" else "-1"
+    text = caught.value.violations[0].description
+    assert text.startswith(
+        f"retention.ms is 5000, and has to be {right}, message.timestamp.type is CreateTime, and has to"
+    )
+    assert (
+        f"--add-config retention.ms={right},message.timestamp.type=LogAppendTime,max.message.bytes=4194304, or" in text
+    )
+    await admin.delete_topics([prefix + other])
+    await eventually(lambda: are_listed(admin, prefix, [part]))
+    with pytest.raises(InvalidConfig, match=f"topic {prefix}{part}: retention"):
+        await opened(kind, config)
+    assert await are_listed(admin, prefix, [part])
+
+
+async def test_topics_of_the_queues_must_have_as_many_partitions(
+    config: dict[str, Any], opened: Open, admin: AIOKafkaAdminClient
+) -> None:
+    prefix = f"{config['topic_prefix']}test."
+    for name, count in (("log", 3), ("snapshots", 2)):
+        await admin.create_topics([NewTopic(prefix + name, count, 1, topic_configs=GOOD_LOG)])
+    del config["partitions"]
+    with pytest.raises(InvalidConfig, match=r"log has 3 and topic .*snapshots 2, which must be as many"):
+        await opened(KafkaDurability, config)
+
+
 async def test_other_retention_of_publications_is_refused(config: dict[str, Any], opened: Open) -> None:
     await opened(KafkaMessaging, config)
     with pytest.raises(InvalidConfig, match=r"identity: retention\.ms is 604800000, and has to be 3600000"):
@@ -119,9 +165,16 @@ async def test_other_retention_of_publications_is_refused(config: dict[str, Any]
 
 
 async def test_more_replicas_than_brokers_are_refused(config: dict[str, Any], opened: Open) -> None:
-    with pytest.raises(Exception, match="Replication") as caught:
+    with pytest.raises(InvalidConfig, match=r"replication: 3 copies of topic .*log can't be made by 1 brokers"):
         await opened(KafkaDurability, config | {"replication": 3})
-    assert classify(caught.value) is Code.INVALID_CONFIG
+
+
+async def test_what_a_plain_listener_does_not_speak_is_named(config: dict[str, Any], opened: Open) -> None:
+    with pytest.raises(NotConnected, match=r"the connection was reset; does that listener speak TLS"):
+        await opened(KafkaDurability, config | {"tls": True, "connect_timeout": 0.5})
+    login = {"sasl_mechanism": "PLAIN", "username": "app", "password": "x"}
+    with pytest.raises(InvalidConfig, match=r"sasl_mechanism: the listener at .* asks nobody to log in: leave"):
+        await opened(KafkaDurability, config | login)
 
 
 @pytest.mark.parametrize("compression", ["gzip", "snappy", "lz4", "zstd"])
@@ -142,13 +195,19 @@ async def test_records_can_be_compressed(config: dict[str, Any], opened: Open, c
     assert all(isinstance(event, Received) and event.publication.payload == b"payload " * 100 for event in found)
 
 
-async def test_broker_that_is_not_there_is_named_after_some_tries() -> None:
+async def test_broker_that_is_not_there_is_named_after_some_tries(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("prism_kafka.link._TELL_S", 0.3)
     async with await AsyncServer.start("kafka") as server:
         await server.kill()
         slot = KafkaDurability(KafkaConfig(brokers=[server.url], connect_timeout=1.0), SlotContext("test"))
-        with pytest.raises(NotConnected, match=f"no Kafka broker answers at {server.url}") as caught:
+        with pytest.raises(
+            NotConnected, match=f"no Kafka broker answers at {server.url}: connection refused$"
+        ) as caught:
             await slot.open()
         await slot.close()
+        assert caplog.text.count(f"waiting for a Kafka broker at {server.url} for") == 3
         assert slot.classify(caught.value) is Code.UNAVAILABLE
         # One that comes up meanwhile is used.
         slot = KafkaDurability(KafkaConfig(brokers=[server.url], connect_timeout=30.0), SlotContext("test"))

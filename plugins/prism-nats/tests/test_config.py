@@ -23,7 +23,7 @@ from pydantic import ValidationError
         ({"user": "proxy"}, "password"),
         ({"token": "t", "credentials": "a.creds"}, "token and credentials"),
         ({"subject_prefix": "a.*"}, "subject_prefix"),
-        ({"subject_prefix": "a..b"}, "subject_prefix"),
+        ({"subject_prefix": "a..b"}, "a subject prefix is 1 to 4 words"),
         ({"stream": {"replicas": 0}}, "replicas"),
         ({"stream": {"duplicate_window": 60}}, "duplicate_window"),
         ({"tls": {"cert": "a.pem"}}, "key"),

@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 from prism.model.audit import AuditQuery
-from prism.slots.context import SlotContext
+from prism.model.errors import InvalidConfig, Unavailable
+from prism.model.message import DeliverySemantics, Message
+from prism.slots.context import Code, QueuePolicy, SlotContext
+from prism.slots.durability import Enqueued, Settled
+from prism.slots.messaging import Publication, Published, Topic, TopicKind
 from prism.slots.registry import Absent, Deleted, Fence, Renewal, Renewed, Stored, Write
 from prism_conformance.servers import AsyncServer, Server, shared
 from prism_postgres.config import PostgresConfig
+from prism_postgres.durability import PostgresDurability
 from prism_postgres.errors import NoConnection
+from prism_postgres.messaging import PostgresMessaging
 from prism_postgres.registry import PostgresRegistry
+from prism_postgres.sweeping import QueueSweep
 
 from .conftest import Open, config_of
 
-RIGHTS = """
-    CREATE ROLE proxy LOGIN;
-    GRANT USAGE ON SCHEMA {schema} TO proxy;
-    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO proxy;
-    GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO proxy;
-    GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO proxy;
-"""
+README = Path(__file__).parents[1] / "README.md"
+
+
+def rights(schema: str) -> str:
+    """The statements of the README that make a role for proxies."""
+    [found] = re.findall(r"```sql\n(CREATE ROLE .*?)```", README.read_text("utf-8"), re.DOTALL)
+    return found.replace("iot_registry", schema)
 
 
 @pytest.fixture(scope="module")
@@ -96,16 +106,22 @@ async def test_connections_are_encrypted_and_certificates_checked(certificate: t
         await careless.close()
 
 
+async def migrated(admin: asyncpg.Connection, config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a proxy with its own role, on tables that somebody else made."""
+    for kind in (PostgresRegistry, PostgresMessaging, PostgresDurability):
+        await kind(PostgresConfig(**config), SlotContext("test", audit=True)).migrate(prune=False)
+    await admin.execute(rights(config["schema"]))
+    return {**config, "connection": config["connection"].replace("prism@", "prism_proxy@"), "auto_migrate": False}
+
+
 async def test_role_that_owns_nothing_can_serve(opened: Open) -> None:
     async with await AsyncServer.start("postgres") as server:
         admin = await asyncpg.connect(server.url)
         config = config_of(server.server)
-        await PostgresRegistry(PostgresConfig(**config), SlotContext("test", audit=True)).migrate(prune=False)
-        await admin.execute(RIGHTS.format(schema=config["schema"]))
+        proxys = await migrated(admin, config)
         for table in await admin.fetch("SELECT tablename AS name FROM pg_tables WHERE tablename ~ '^audit_2'"):
             await admin.execute(f"DROP TABLE {config['schema']}.{table['name']}")
-        url = server.url.replace("prism@", "proxy@")
-        proxy = await opened(PostgresRegistry, {**config, "connection": url, "auto_migrate": False}, audit=True)
+        proxy = await opened(PostgresRegistry, proxys, audit=True)
         [stored] = await proxy.set([Write("alice", b"{}", "r1", 10**9, Absent())])
         assert isinstance(stored, Stored)
         assert isinstance((await proxy.expire([Renewal("alice", "r1", 10**9)]))[0], Renewed)
@@ -114,9 +130,104 @@ async def test_role_that_owns_nothing_can_serve(opened: Open) -> None:
         # Without the right to make partitions, its entries are in the default one.
         assert len(await proxy.audit(AuditQuery())) == 2
         for change in ("DELETE FROM audit", "UPDATE audit SET actor = ''", "TRUNCATE audit", "DROP TABLE audit"):
-            connection = await asyncpg.connect(url, server_settings={"search_path": config["schema"]})
+            connection = await asyncpg.connect(proxys["connection"], server_settings={"search_path": config["schema"]})
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(change)
             await connection.close()
+        topic = Topic(TopicKind.INBOX, "proxy-1")
+        messaging = await opened(PostgresMessaging, proxys)
+        assert await messaging.publish(Publication(b"x" * 100_000), [topic]) == [Published()]
+        await messaging.clean()
+        queues = await opened(PostgresDurability, proxys, queues=QueuePolicy(max_messages=1, max_attempts=1))
+        await queues.create(["q"])
+        for name in ("m1", "m2"):
+            text = Message(name, b"x", "text/plain", 1, DeliverySemantics.AT_LEAST_ONCE)
+            assert await queues.enqueue(text, ["q"]) == [Enqueued()]
+        [gap, lease] = await queues.dequeue(["q"], 10, 10**6)
+        assert await queues.nack([gap, lease]) == [Settled(), Settled()]
+        [dead] = await queues.dead_letters("q", 10)
+        assert await queues.replay("q", [dead.message.id]) == 1
+        await queues.delete(["q"], await queues.mark())
+        await QueueSweep(queues.database, config["schema"], 1)()
+        for slot in (proxy, messaging, queues):
+            await slot.check()
+            await slot.close()
         await admin.close()
-        await proxy.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "revoked", "lacks", "grant"),
+    [
+        (
+            PostgresDurability,
+            "SELECT ON ALL SEQUENCES IN SCHEMA {schema}",
+            "SELECT on sequence queue_positions",
+            "GRANT SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO prism_proxy;",
+        ),
+        (
+            PostgresRegistry,
+            "INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema}",
+            "INSERT, UPDATE, DELETE on table audit, counters and 3 more",
+            "GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO prism_proxy;",
+        ),
+        (
+            PostgresMessaging,
+            "USAGE ON SCHEMA {schema}",
+            "USAGE on schema {schema}",
+            "GRANT USAGE ON SCHEMA {schema} TO prism_proxy;",
+        ),
+        (
+            PostgresRegistry,
+            "EXECUTE ON FUNCTION {schema}.pop_expired FROM PUBLIC; REVOKE SELECT ON {schema}.migrations",
+            "SELECT on table migrations, EXECUTE on function pop_expired",
+            "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO prism_proxy; "
+            "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO prism_proxy;",
+        ),
+    ],
+)
+async def test_missing_privilege_is_refused_at_the_start_and_makes_unready(
+    opened: Open, kind: Any, revoked: str, lacks: str, grant: str
+) -> None:
+    async with await AsyncServer.start("postgres") as server:
+        admin = await asyncpg.connect(server.url)
+        config = config_of(server.server)
+        schema = f'"{config["schema"]}"'
+        proxys = await migrated(admin, config)
+        serving = await opened(kind, proxys)
+        await admin.execute(f"REVOKE {revoked.format(schema=schema)} FROM prism_proxy")
+        said = re.escape(
+            f"role prism_proxy lacks {lacks}; whoever owns the schema can mend that: {grant}".replace(
+                "{schema}", schema
+            )
+        )
+        with pytest.raises(Unavailable, match=f"^{said}$"):
+            await serving.check()
+        with pytest.raises(InvalidConfig, match=f"^connection: {said}$"):
+            await opened(kind, proxys)
+        await admin.execute(grant.format(schema=schema))
+        await serving.check()
+        await serving.close()
+        await admin.close()
+
+
+async def test_call_without_its_privilege_is_unavailable_and_migrating_needs_the_owner(opened: Open) -> None:
+    async with await AsyncServer.start("postgres") as server:
+        admin = await asyncpg.connect(server.url)
+        config = config_of(server.server)
+        proxys = await migrated(admin, config)
+        serving = await opened(PostgresRegistry, proxys)
+        await admin.execute(f'REVOKE INSERT ON ALL TABLES IN SCHEMA "{config["schema"]}" FROM prism_proxy')
+        with pytest.raises(asyncpg.InsufficientPrivilegeError) as caught:
+            await serving.set([Write("alice", b"{}", "r1", None, Absent())])
+        assert serving.classify(caught.value) is Code.UNAVAILABLE
+        elsewhere = PostgresConfig(**{**proxys, "schema": "another"})
+        with pytest.raises(
+            InvalidConfig, match=r"permission denied for database .*; to migrate, connect as the owner of"
+        ):
+            await PostgresRegistry(elsewhere, SlotContext("test")).migrate(prune=False)
+        # Who only looks needs no more than to read.
+        looking = await opened(PostgresRegistry, proxys, looking=True)
+        assert await looking.count(()) == 0
+        await looking.close()
+        await serving.close()
+        await admin.close()

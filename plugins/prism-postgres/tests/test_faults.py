@@ -342,7 +342,7 @@ def test_errors_of_the_server_are_classified() -> None:
     assert classify(asyncpg.DeadlockDetectedError("x")) is Code.UNAVAILABLE
     assert classify(asyncpg.QueryCanceledError("x")) is Code.DEADLINE_EXCEEDED
     assert classify(asyncpg.AdminShutdownError("x")) is Code.DEADLINE_EXCEEDED
-    assert classify(asyncpg.InsufficientPrivilegeError("x")) is Code.INVALID_CONFIG
+    assert classify(asyncpg.InsufficientPrivilegeError("x")) is Code.UNAVAILABLE
     assert classify(asyncpg.UndefinedTableError("x")) is Code.INVALID_CONFIG
     assert classify(asyncpg.ProgramLimitExceededError("x")) is Code.LIMIT_EXCEEDED
     assert classify(asyncpg.DivisionByZeroError("x")) is Code.INTERNAL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import asyncpg
@@ -35,7 +36,7 @@ async def opens(made: Any) -> None:
 
 @pytest.mark.parametrize("kind", SLOTS)
 async def test_slot_without_its_tables_does_not_open_and_says_what_to_do(kind: Any, config: dict[str, Any]) -> None:
-    with pytest.raises(InvalidConfig, match=r"run prism migrate, or set auto_migrate: true"):
+    with pytest.raises(InvalidConfig, match=r"run prism migrate --config FILE, or set auto_migrate: true"):
         await opens(slot(kind, config))
 
 
@@ -118,13 +119,32 @@ async def test_wrong_credentials_and_databases_are_mistakes_in_the_configuration
         with pytest.raises(Exception, match="can't connect") as caught:
             await opens(made)
         assert made.classify(caught.value) == "invalid_config"
+    assert re.search(r'does not exist; make it: CREATE DATABASE ".*_that_is_not_there" ENCODING', str(caught.value))
 
 
 async def test_server_that_is_not_there_is_unavailable(config: dict[str, Any]) -> None:
     made = slot(PostgresRegistry, config, connection="postgres://prism@127.0.0.1:1/x", connect_timeout=1.0)
-    with pytest.raises(Exception, match="can't connect") as caught:
+    reason = r"can't connect: no PostgreSQL server answers at 127\.0\.0\.1:1 \(connection refused\)"
+    with pytest.raises(Exception, match=reason) as caught:
         await opens(made)
     assert made.classify(caught.value) == "unavailable"
+
+
+async def test_namespace_that_is_new_beside_others_is_said_to_be(
+    config: dict[str, Any], opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = await opened(PostgresRegistry, config, namespace="fleet")
+    await opened(PostgresRegistry, config, namespace="empty")
+    assert "is new in schema" not in caplog.text
+    await first.set([Write("alice", b"{}", "r", None, Absent())])
+    said = f"namespace 'cars' is new in schema \"{config['schema']}\", which has registrations of 'fleet'; a namespace"
+    renamed = PostgresRegistry(PostgresConfig(**config), SlotContext("cars"))
+    assert await renamed.pending(prune=False) == []
+    assert caplog.text.count(said) == 1
+    await opened(PostgresRegistry, config, namespace="cars")
+    assert caplog.text.count(said) == 2
+    await opened(PostgresRegistry, config, namespace="cars")
+    assert caplog.text.count(said) == 2
 
 
 async def test_namespaces_of_one_schema_have_numbers_that_last(config: dict[str, Any], opened: Open) -> None:

@@ -109,7 +109,7 @@ async def test_narrowed_enum_is_refused_while_registrations_do_not_fit(
         refused = await written.run("migrate", *arguments)
         assert refused.exit_code == 1
         assert '2 with metadata.kind: "gateway" is not one of sensor, actuator' in refused.stdout
-        assert "d1, d2" in refused.stdout
+        assert "(d1, d2)" in refused.stdout
     report = await written.migrated("--check")
     assert (report["checked"], report["misfitting"], report["done"]) == (4, 2, False)
     assert "index: kind (text)" in await written.lines("--check")  # nothing was changed

@@ -24,7 +24,7 @@ from pydantic import ValidationError
         ({"tls_ca": "ca.pem"}, "tls: true"),
         ({"tls": True, "tls_cert": "c.pem"}, "tls_key"),
         ({"cluster": True, "db": 1}, "database 0"),
-        ({"key_prefix": "a:b"}, "key_prefix"),
+        ({"key_prefix": "a:b"}, "a key prefix is 1 to 64 letters"),
         ({"key_prefix": "{x}"}, "key_prefix"),
         ({"port": 0}, "port"),
         ({"partitions": 0}, "partitions"),

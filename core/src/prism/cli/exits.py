@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from prism.model.errors import DeadlineExceeded, InvalidArgument, NotFound, PrismError, Unavailable
+from prism.model.errors import DeadlineExceeded, InvalidArgument, InvalidConfig, NotFound, PrismError, Unavailable
 
 
 class ExitCode(IntEnum):
@@ -40,4 +40,6 @@ def exit_code(error: PrismError) -> ExitCode:
         return ExitCode.NOT_FOUND
     if isinstance(error, (Unavailable, DeadlineExceeded)):
         return ExitCode.UNREACHABLE
+    if isinstance(error, InvalidConfig) and "slot" in error.details:
+        return ExitCode.FAILED  # what a backend refuses isn't for who calls to put right
     return ExitCode.USAGE if isinstance(error, InvalidArgument) else ExitCode.FAILED

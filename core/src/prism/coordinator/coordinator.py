@@ -44,6 +44,7 @@ from prism.model.operations import (
 from prism.model.time import SECOND, Clock, Micros
 from prism.plugins.spec import SlotKind
 from prism.slots.durability import Lease
+from prism.slots.optional import Measure
 
 logger = logging.getLogger(__name__)
 
@@ -131,11 +132,11 @@ class Coordinator:
         for error in failures:
             raise error
 
-    def gauges(self) -> Iterator[tuple[str, str, str, float]]:
-        """The numbers of slots that have some: namespace, slot, name of the metric after `prism_`, value."""
+    def measures(self) -> Iterator[tuple[str, str, Measure]]:
+        """The numbers of slots that have some: namespace, slot, number."""
         for ns in list(self._namespaces.values()):
-            for kind, name, value in ns.gauges():
-                yield ns.name, kind, name, value
+            for kind, measure in ns.measures():
+                yield ns.name, kind, measure
 
     async def namespaces(self) -> list[str]:
         """The names of those that are open."""

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from prism.config import NamespaceConfig, SlotConfig, check_mix, check_needs
 from prism.config.declared import undeclared_indexes
 from prism.coordinator.guard import Guard, answer_within
+from prism.coordinator.refusals import whose_config
 from prism.filters import Node, bind, parse
 from prism.filters.ast import SortKey
 from prism.filters.bind import bind_sort
@@ -24,7 +25,7 @@ from prism.plugins.spec import Capability, SlotKind, SlotSpec
 from prism.slots.context import Backend
 from prism.slots.durability import DurabilityBackend
 from prism.slots.messaging import MessagingBackend, Subscription, Topic, TopicKind
-from prism.slots.optional import Auditable, Measured
+from prism.slots.optional import Auditable, Measure, Measured
 from prism.slots.registry import RegistryBackend
 
 logger = logging.getLogger(__name__)
@@ -142,13 +143,15 @@ class Namespace:
             except Exception:
                 logger.exception("closing the %s of namespace %r failed", what, self.name)
 
-    def gauges(self) -> Iterator[tuple[SlotKind, str, float]]:
-        """The numbers of slots that have some: slot, name of the metric after `prism_`, value."""
+    def measures(self) -> Iterator[tuple[SlotKind, Measure]]:
+        """The numbers of slots that have some."""
         for kind, backend in self._backends():
             if isinstance(backend, Measured):
                 slot_type = self.config.slots[kind].type
-                for name, value in backend.gauges().items():
-                    yield kind, f"{slot_type}_{name}", value
+                for counts, numbers in ((False, backend.gauges()), (True, backend.counters())):
+                    for name, value in numbers.items():
+                        meaning = backend.meanings.get(name, f"See the plugin of type {slot_type}.")
+                        yield kind, Measure(f"{slot_type}_{name}", value, meaning, counts)
 
     def _backends(self) -> list[tuple[SlotKind, Backend]]:
         slots: list[tuple[SlotKind, Backend]] = [
@@ -204,7 +207,7 @@ class _Opening:
             )
         guard = self.guards[kind] = Guard(backend, kind, slot.type, self._config.name)
         self._opened.append(backend)
-        with guard("open"):
+        with whose_config(kind, slot.type, self._config.name), guard("open"):
             await answer_within(OPEN_TIMEOUT, backend.open())
         self.capabilities[kind] = _opened_capabilities(slot.spec, backend)
         return backend

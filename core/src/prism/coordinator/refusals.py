@@ -1,16 +1,22 @@
-"""What an application is told where a registry refused something."""
+"""What an application is told where a registry refused something, and an operator where a slot does."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from prism.model.errors import (
     AlreadyExists,
     InternalError,
+    InvalidConfig,
     NotFound,
     PrismError,
     QuotaExceeded,
     RevisionConflict,
     StaleRegistration,
+    Violation,
 )
+from prism.plugins.spec import SlotKind
 from prism.slots.context import Failure
 from prism.slots.registry import Refusal, Refused
 
@@ -52,3 +58,17 @@ def refusal(identity: str, outcome: object) -> PrismError:
             return QuotaExceeded(
                 f"the namespace's registration limit is reached; {identity!r} was not registered", details=details
             )
+
+
+@contextmanager
+def whose_config(slot: SlotKind, type_name: str, namespace: str) -> Iterator[None]:
+    """Says in an InvalidConfig that a slot raises whose it is: a plugin knows what is wrong, not where it stands."""
+    try:
+        yield
+    except InvalidConfig as error:
+        if "slot" in error.details:
+            raise
+        place = f"the {slot} slot ({type_name}) of namespace {namespace!r}"
+        details = {**error.details, "slot": slot, "type": type_name, "namespace": namespace}
+        violations = [Violation(f"{place}: {each.field}", each.description) for each in error.violations]
+        raise InvalidConfig(f"{place}: {error.message}", violations=violations, details=details) from error

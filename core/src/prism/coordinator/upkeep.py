@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from prism.config import NamespaceConfig, SlotConfig
 from prism.coordinator.guard import Guard, answer_within
 from prism.coordinator.namespace import OPEN_TIMEOUT
+from prism.coordinator.refusals import whose_config
 from prism.model import json
 from prism.model.audit import AuditEntry, AuditQuery
 from prism.model.errors import InvalidMetadata, Unsupported
@@ -113,7 +114,7 @@ async def _each(config: NamespaceConfig, *, prune: bool, act: bool) -> AsyncIter
         backend = _make(config, slot)
         if not isinstance(backend, Migratable):
             continue
-        with Guard(backend, kind, slot.type, config.name)("migrate"):
+        with whose_config(kind, slot.type, config.name), Guard(backend, kind, slot.type, config.name)("migrate"):
             lines = await (backend.migrate(prune=prune) if act else backend.pending(prune=prune))
         new = tuple(line for line in lines if line not in said)
         said.update(new)
@@ -132,7 +133,7 @@ async def _opened(config: NamespaceConfig) -> AsyncIterator[tuple[RegistryBacken
     assert isinstance(registry, RegistryBackend)
     guard = Guard(registry, SlotKind.REGISTRY, config.registry.type, config.name)
     try:
-        with guard("open"):
+        with whose_config(SlotKind.REGISTRY, config.registry.type, config.name), guard("open"):
             await answer_within(OPEN_TIMEOUT, registry.open())
         yield registry, guard
     finally:

@@ -107,12 +107,13 @@ class ProxyCollector(Collector):
         yield attached
 
     def _slots(self) -> Iterator[Any]:
-        families: dict[str, GaugeMetricFamily] = {}
-        for namespace, slot, name, value in self._coordinator.gauges():
-            metric = "prism_" + re.sub(r"[^a-z0-9_]", "_", name)
+        families: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
+        for namespace, slot, measure in self._coordinator.measures():
+            metric = "prism_" + re.sub(r"[^a-z0-9_]", "_", measure.name)
             if metric not in families:
-                families[metric] = GaugeMetricFamily(metric, "See the plugin.", labels=["namespace", "slot"])
-            families[metric].add_metric([namespace, slot], value)
+                kind = CounterMetricFamily if measure.counts else GaugeMetricFamily
+                families[metric] = kind(metric, measure.meaning, labels=["namespace", "slot"])
+            families[metric].add_metric([namespace, slot], measure.value)
         yield from families.values()
 
     def _grpc(self) -> Iterator[Any]:

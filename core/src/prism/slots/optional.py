@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from prism.model.audit import AuditEntry, AuditQuery
 from prism.model.identity import Registration
@@ -82,12 +83,31 @@ class Migratable(ABC):
 
 
 class Measured(ABC):
-    """A slot with numbers of its own that operators watch. No capability: it promises users nothing."""
+    """A slot with numbers of its own that operators watch. No capability: it promises users nothing.
+
+    Both methods answer at once from memory, at any time, also before `open` and after `close`. Names are lower-case
+    words joined by underscores, the unit last (`log_lag_records`).
+    """
+
+    meanings: ClassVar[Mapping[str, str]] = {}
+    """What each number is, in a sentence, by its name: the metric's HELP."""
 
     @abstractmethod
     def gauges(self) -> Mapping[str, float]:
-        """What stands now, by names of lower-case words joined by underscores, the unit last (`log_lag_records`).
+        """What stands now, without what isn't known now. The proxy shows each as the metric `prism_TYPE_NAME` with the
+        labels namespace and slot."""
 
-        Answers at once from memory, at any time, also before `open` and after `close`. The proxy shows each as the
-        metric `prism_TYPE_NAME` with the labels namespace and slot.
-        """
+    def counters(self) -> Mapping[str, float]:
+        """What has happened since the slot was opened and never falls: metrics `prism_TYPE_NAME_total`."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One number of a slot. `name` is the metric's, after `prism_`."""
+
+    name: str
+    value: float
+    meaning: str
+    counts: bool
+    """Whether it only ever rises."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final, Literal, Self
 
 from prism.config.duration import parse_duration
@@ -12,6 +13,8 @@ PARTITIONS: Final = 8
 """How many partitions a topic is created with unless the configuration says otherwise."""
 OWN_TOPICS: Final = ("topic_prefix", "partitions", "replication", "retention")
 """Options that aren't about connections."""
+
+_PREFIX: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 def _duration(value: Any) -> Any:
@@ -29,7 +32,7 @@ class KafkaConfig(BaseModel):
 
     brokers: tuple[str, ...] = Field(default=("localhost:9092",), min_length=1)
     """`host:port` of some brokers; the others are found through them."""
-    topic_prefix: str = Field(default="prism.", pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    topic_prefix: str = "prism."
     """What the names of all topics begin with, so that others can share the brokers."""
     partitions: int | None = Field(default=None, ge=1, le=1024)
     """Partitions of each topic. It can't be changed once the topics exist. None takes what exists, else 8."""
@@ -68,6 +71,13 @@ class KafkaConfig(BaseModel):
     tls_key: str | None = None
     tls_verify: bool = True
     """Whether certificate and host name are checked."""
+
+    @field_validator("topic_prefix")
+    @classmethod
+    def _check_prefix(cls, prefix: str) -> str:
+        if not _PREFIX.fullmatch(prefix):
+            raise ValueError("a topic prefix is 1 to 100 letters (a-z, A-Z), digits, dots, underscores and hyphens")
+        return prefix
 
     @field_validator("brokers")
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -122,6 +123,7 @@ class Tail:
         self._wait_ms = round(wait * 1000)
         self._positions: dict[TopicPartition, int] = {}
         self._taking: set[TopicPartition] = set()
+        self._waiting: dict[TopicPartition, float] = {}
         self._changed = asyncio.Event()
         self._pause = _PAUSE_S
 
@@ -150,6 +152,11 @@ class Tail:
     def has_read(self, partition: TopicPartition, end: int) -> bool:
         """Whether it is past an offset, or doesn't follow the partition."""
         return self._positions.get(partition, end) >= end
+
+    def silence(self) -> float:
+        """Seconds since a partition was first asked for that has had no answer since; 0 where all are answered."""
+        waiting = [since for partition, since in self._waiting.items() if partition in self._positions]
+        return max(0.0, time.monotonic() - min(waiting)) if waiting else 0.0
 
     async def run(self) -> None:
         """Reads for ever; a connection that is lost is made again. Raises what `deliver` raises."""
@@ -183,6 +190,8 @@ class Tail:
 
     async def _request(self, node: int | None, partitions: Sequence[TopicPartition]) -> None:
         """One request and what comes of it."""
+        for partition in partitions:
+            self._waiting.setdefault(partition, time.monotonic())
         if node is None:
             await asyncio.sleep(_PAUSE_S)
             await self._client.force_metadata_update()
@@ -202,6 +211,10 @@ class Tail:
             await self._client.force_metadata_update()
             return
         self._pause = _PAUSE_S
+        for topic, answers in answer.topics:
+            for number, code, *_ in answers:
+                if not code:
+                    self._waiting.pop(TopicPartition(topic, number), None)
         for topic, answers in answer.topics:
             for number, code, end, *rest in answers:
                 partition = TopicPartition(topic, number)

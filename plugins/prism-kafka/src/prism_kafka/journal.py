@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final, TypeVar
 
 from aiokafka import TopicPartition
 from prism.model.errors import InvalidConfig, PrismError, Violation
 from prism.slots.context import SlotContext
-from prism.slots.optional import Measured
 
 from prism_kafka import snapshots, topics
 from prism_kafka.config import KafkaConfig
@@ -38,11 +37,18 @@ _YIELD_EVERY: Final = 50
 T = TypeVar("T")
 
 
-class Journal(KafkaSlot, Measured):
+class Journal(KafkaSlot):
     """One replica of each partition's state, kept up by one tail."""
 
     spec = DURABILITY
     wait = 0.5
+    meanings: ClassVar[Mapping[str, str]] = {
+        **KafkaSlot.meanings,
+        "log_lag_records": "Records between what this proxy has applied and the end of the log, where that is known.",
+        "queues": "Queues.",
+        "refused_records": "Records that were passed over because none of ours can have written them.",
+        "fetched_payloads": "Messages that were read from the log again.",
+    }
 
     def __init__(self, config: KafkaConfig, context: SlotContext) -> None:
         super().__init__(config, context)
@@ -96,17 +102,19 @@ class Journal(KafkaSlot, Measured):
         await super().close()
 
     def gauges(self) -> dict[str, float]:
-        """How far this proxy is behind the log, in records; and what it holds and has met since it opened."""
-        return {
-            "log_lag_records": sum(replica.behind for replica in self._replicas),
-            "queues": sum(len(replica.state.queues) for replica in self._replicas),
-            "refused_records": self.refused,
-            "fetched_payloads": 0 if self._store is None else self._store.fetched,
-        }
+        """How far this proxy is behind the log, which is known while the brokers answer; and what it holds."""
+        found = super().gauges() | {"queues": sum(len(replica.state.queues) for replica in self._replicas)}
+        if found["brokers_answer"]:
+            found["log_lag_records"] = sum(replica.behind for replica in self._replicas)
+        return found
+
+    def counters(self) -> dict[str, float]:
+        """What it has met since it opened."""
+        fetched = 0 if self._store is None else self._store.fetched
+        return {"refused_records": self.refused, "fetched_payloads": fetched}
 
     async def _ensure_topics(self) -> dict[str, int]:
-        found = await topics.ensure(self._link, self._plans(self._config.partitions)[:1])
-        return await topics.ensure(self._link, self._plans(found[self._log]))
+        return await topics.ensure(self._link, self._plans(self._config.partitions), alike=True)
 
     def _plans(self, partitions: int | None) -> list[topics.Plan]:
         return [topics.log(name, partitions, self._config) for name in (self._log, self._snapshots)]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
+    IllegalSaslStateError,
     KafkaConnectionError,
     KafkaError,
     NodeNotReadyError,
@@ -19,6 +21,7 @@ from aiokafka.errors import (
 )
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.metadata import MetadataRequest
+from prism.model.errors import InvalidConfig, Violation
 from prism.slots.context import Code
 
 from prism_kafka.config import OWN_TOPICS, KafkaConfig
@@ -28,6 +31,8 @@ from prism_kafka.errors import NoAnswer, NotConnected, classify
 logger = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S: Final = 2.0
+_TELL_S: Final = 3.0
+"""After how many seconds it is said, again and again, that we wait."""
 _PAUSE_S: Final = 0.2
 """Between two attempts to connect."""
 
@@ -54,18 +59,32 @@ class Link:
             NotConnected: nobody answered in that time.
             InvalidConfig, or aiokafka's error, where trying again can't help: login, certificate.
         """
+        connecting = asyncio.create_task(self._connect())
+        limit, start = self.config.connect_timeout, time.monotonic()
         try:
-            async with asyncio.timeout(self.config.connect_timeout):
-                while True:
-                    try:
-                        await self.producer()
-                    except NotConnected as error:
-                        logger.info("%s; trying again", error)
-                        await asyncio.sleep(_PAUSE_S)
-                    else:
-                        return
-        except TimeoutError:
-            raise NotConnected(await self._explain()) from None
+            while not connecting.done():
+                passed = time.monotonic() - start
+                await asyncio.wait([connecting], timeout=min(_TELL_S, max(0.0, limit - passed)))
+                if connecting.done():
+                    break
+                if (passed := time.monotonic() - start) >= limit:
+                    raise NotConnected(await self._explain())
+                brokers = ", ".join(self.config.brokers)
+                logger.warning("waiting for a Kafka broker at %s for %.0f s, up to %g s", brokers, passed, limit)
+            await connecting
+        finally:
+            connecting.cancel()
+            await asyncio.wait([connecting])
+
+    async def _connect(self) -> None:
+        while True:
+            try:
+                await self.producer()
+            except NotConnected as error:
+                logger.debug("%s; trying again", error)
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                return
 
     async def close(self) -> None:
         """Ends all connections; what isn't acknowledged within two seconds may or may not be stored."""
@@ -191,9 +210,31 @@ class Link:
                 reason = await why_not(self.config)
         except TimeoutError:
             reason = None
+        if isinstance(reason, IllegalSaslStateError):
+            text = (
+                f"the listener at {brokers} asks nobody to log in: leave sasl_mechanism, username and password out, or "
+                "name the brokers' SASL listener"
+            )
+            raise InvalidConfig(f"sasl_mechanism: {text}", violations=(Violation("sasl_mechanism", text),)) from reason
         if reason is not None and classify(reason) is Code.INVALID_CONFIG:
             raise reason
-        return f"no Kafka broker answers at {brokers}" + ("" if reason is None else f": {reason}")
+        return f"no Kafka broker answers at {brokers}: {self._reason(reason)}"
+
+    def _reason(self, reason: Exception | None) -> str:
+        """Why, in words, where the driver has some; and what to look at where somebody listens and says nothing."""
+        if reason is None or isinstance(reason, TimeoutError):
+            text = "a connection is made, and nothing is answered" if reason is None else "no answer in time"
+        elif isinstance(reason, ConnectionRefusedError):
+            return "connection refused"
+        elif isinstance(reason, ConnectionResetError):
+            text = "the connection was reset"
+        else:
+            text = str(reason) or type(reason).__name__
+        if isinstance(reason, OSError) and not isinstance(reason, (ConnectionResetError, TimeoutError)):
+            return text
+        if self.config.tls:
+            return f"{text}; does that listener speak TLS? Without, leave tls out"
+        return f"{text}; does that listener want TLS (tls: true)?"
 
 
 async def has_leaders(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str, int]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final
 
 from aiokafka import TopicPartition
 from prism.model.errors import InternalError
 from prism.plugins.spec import Capability, SlotSpec
 from prism.slots.context import Backend, Code, SlotContext
+from prism.slots.optional import Measured
 
 from prism_kafka import link as links
 from prism_kafka.config import KafkaConfig
@@ -23,12 +24,19 @@ from prism_kafka.naming import Part, topic_of
 logger = logging.getLogger(__name__)
 
 
-class KafkaSlot(Backend):
+SILENT_S: Final = 3.0
+"""Seconds without an answer after which the brokers are taken to be away: an idle partition is answered every 0.5 s."""
+
+
+class KafkaSlot(Measured, Backend):
     """A slot of one namespace. `_tail` reads what the slot follows, in a task that the slot owns."""
 
     spec: ClassVar[SlotSpec]
     wait: ClassVar[float]
     """Seconds that the tail's requests wait."""
+    meanings: ClassVar[Mapping[str, str]] = {
+        "brokers_answer": "Whether the brokers of all partitions that this slot reads answer (1) or not (0)."
+    }
 
     def __init__(self, config: KafkaConfig, context: SlotContext) -> None:
         self._config = config
@@ -83,6 +91,14 @@ class KafkaSlot(Backend):
         joined, self._joined = self._joined, None
         if joined is not None:
             await links.leave(self._config, joined)
+
+    def gauges(self) -> dict[str, float]:
+        """Whether the brokers answer."""
+        return {"brokers_answer": float(self._is_heard())}
+
+    def _is_heard(self) -> bool:
+        tail, reading = self._following, self._reading
+        return tail is not None and reading is not None and not reading.done() and tail.silence() < SILENT_S
 
     @property
     def capabilities(self) -> frozenset[Capability]:

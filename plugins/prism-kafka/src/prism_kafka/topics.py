@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
+    InvalidReplicationFactorError,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
@@ -67,32 +68,56 @@ def compacted(name: str, config: KafkaConfig) -> Plan:
     return Plan(name, 1, settings, {"max.message.bytes": config.max_message_bytes})
 
 
-async def ensure(link: Link, plans: Iterable[Plan]) -> dict[str, int]:
-    """Makes the topics that are missing, checks the others, and returns how many partitions each has.
+async def ensure(link: Link, plans: Iterable[Plan], *, alike: bool = False) -> dict[str, int]:
+    """Checks the topics that are there, then makes those that are missing, and returns how many partitions each has.
+
+    `alike` is whether all must have as many partitions as the first of them that is there.
 
     Raises:
-        InvalidConfig: one has other settings, or is missing and we may not make it.
+        InvalidConfig: with all that is wrong, before anything is made; or some are missing and we may not make them.
         NotConnected: the controller doesn't answer.
     """
     wanted = {plan.name: plan for plan in plans}
-    found = await patiently(link, lambda: _create(link, wanted))
-    there = [wanted[name] for name in wanted if name in found]
-    await patiently(link, lambda: _check_settings(link, there, forbidden=found))
-    counts = await link.follow(list(wanted))
-    for name, plan in wanted.items():
-        if plan.partitions is not None and counts[name] != plan.partitions:
-            text = f"{plan.partitions}, but topic {name} has {counts[name]}; leave the option out or set it to that"
-            raise InvalidConfig(f"partitions: {text}", violations=(Violation("partitions", text),))
-    return counts
+    counts = await _checked(link, wanted, alike=alike)
+    missing = [plan for name, plan in wanted.items() if name not in counts]
+    if not missing:
+        return counts
+    if alike and counts:
+        missing = [replace(plan, partitions=next(iter(counts.values()))) for plan in missing]
+    await patiently(link, lambda: _create(link, missing))
+    # Somebody else may have made them, otherwise; and of those that we made, brokers may not know yet.
+    return await _checked(link, wanted, alike=alike, complete=True)
 
 
-async def _create(link: Link, wanted: Mapping[str, Plan]) -> dict[str, bool]:
-    """Makes what is missing; of those that weren't made: whether we lack the right to make them."""
+async def _checked(link: Link, wanted: Mapping[str, Plan], *, alike: bool, complete: bool = False) -> dict[str, int]:
+    """How many partitions the topics have that are there, all of them with `complete`. Raises InvalidConfig."""
+    described = await patiently(link, lambda: _described(link, wanted, complete=complete))
+    counts = await link.follow(list(described)) if described else {}
+    first = next(iter(counts), "")
+    found: list[Violation] = []
+    for name, count in counts.items():
+        plan = wanted[name]
+        found += _wrong_settings(plan, described[name])
+        if plan.partitions is not None and count != plan.partitions:
+            text = f"{plan.partitions}, but topic {name} has {count}; leave the option out or set it to that"
+            found.append(Violation("partitions", text))
+        elif alike and count != counts[first]:
+            text = (
+                f"topic {first} has {counts[first]} and topic {name} {count}, which must be as many; remove the latter"
+            )
+            found.append(Violation("partitions", f"{text} if it is empty, or use another topic_prefix"))
+    if found:
+        raise InvalidConfig("; ".join(map(str, found)), violations=found)
+    return {name: counts[name] for name in wanted if name in counts}
+
+
+async def _create(link: Link, plans: Sequence[Plan]) -> None:
+    """Makes topics; those that are there are left as they are."""
     client = await link.client()
     brokers = max(1, len(client.cluster.brokers()))
     replication = link.config.replication or min(_REPLICAS, brokers)
     topics: list[Any] = []
-    for plan in wanted.values():
+    for plan in plans:
         settings = {**plan.settings, **{name: str(value) for name, value in plan.at_least.items()}}
         topics.append((plan.name, plan.partitions or PARTITIONS, replication, [], list(settings.items())))
     timeout = round(link.config.request_timeout * 1000)
@@ -101,52 +126,55 @@ async def _create(link: Link, wanted: Mapping[str, Plan]) -> dict[str, bool]:
         raise NotConnected("no Kafka controller is known")
     request = CreateTopicsRequest(topics, timeout, False)
     answer = await client.send(controller.nodeId, request)
-    found: dict[str, bool] = {}
+    forbidden = [name for name, code, _ in answer.topic_errors if issubclass(for_code(code), _FORBIDDEN)]
+    if forbidden:
+        found = [
+            Violation(f"topic {name}", "is missing and we may not make it; make it, or allow CREATE on it")
+            for name in forbidden
+        ]
+        raise InvalidConfig("; ".join(map(str, found)), violations=found)
     for name, code, message in answer.topic_errors:
         kind = for_code(code)
-        if kind is TopicAlreadyExistsError or issubclass(kind, _FORBIDDEN):
-            found[name] = kind is not TopicAlreadyExistsError
-        elif code:
+        if kind is InvalidReplicationFactorError:
+            text = f"{replication} copies of topic {name} can't be made by {brokers} brokers: {message}"
+            raise InvalidConfig(f"replication: {text}", violations=(Violation("replication", text),))
+        if code and kind is not TopicAlreadyExistsError:
             raise kind(f"topic {name} can't be made: {message}")
-    return found
 
 
-async def _check_settings(link: Link, plans: list[Plan], forbidden: Mapping[str, bool]) -> None:
-    if not plans:
-        return
-    described = await _described(link, plans, forbidden)
-    for plan in plans:
-        for setting, value in plan.settings.items():
-            _refuse(plan.name, setting, described[plan.name].get(setting), value)
-        for setting, least in plan.at_least.items():
-            stands = described[plan.name].get(setting)
-            if stands is None or int(stands) < least:
-                _refuse(plan.name, setting, stands, str(least))
+async def _described(link: Link, plans: Mapping[str, Plan], *, complete: bool) -> dict[str, dict[str, str | None]]:
+    """The settings of the topics that are there.
 
-
-async def _described(link: Link, plans: list[Plan], forbidden: Mapping[str, bool]) -> dict[str, dict[str, str | None]]:
-    """The settings of topics. Raises what passes for one that was just made and isn't known to every broker yet."""
-    names = sorted({name for plan in plans for name in (*plan.settings, *plan.at_least)})
+    With `complete` all have to be: raises what passes for one that was just made and isn't known to every broker yet.
+    """
+    names = sorted({name for plan in plans.values() for name in (*plan.settings, *plan.at_least)})
     client = await link.client()
     node = client.get_random_node()
     if node is None:
         raise NotConnected("no Kafka broker is known")
-    answer = await client.send(node, DescribeConfigsRequest([(_TOPIC, plan.name, names) for plan in plans]))
+    answer = await client.send(node, DescribeConfigsRequest([(_TOPIC, name, names) for name in plans]))
     described: dict[str, dict[str, str | None]] = {}
     for code, message, _, name, entries in answer.resources:
         kind = for_code(code)
-        if kind is UnknownTopicOrPartitionError and forbidden[name]:
-            raise InvalidConfig(f"topic {name} is missing and we may not make it; make it, or allow CREATE on it")
+        if kind is UnknownTopicOrPartitionError and not complete:
+            continue
         if code:
             raise kind(f"the settings of topic {name} can't be read: {message}")
         described[name] = {entry[0]: entry[1] for entry in entries}
-    return described
+    return {name: described[name] for name in plans if name in described}
 
 
-def _refuse(topic: str, setting: str, stands: str | None, value: str) -> None:
-    if stands != value:
-        text = (
-            f"{setting} is {stands}, and has to be {value}; change it with kafka-configs.sh "
-            f"--alter --topic {topic} --add-config {setting}={value}, or use another topic_prefix"
-        )
-        raise InvalidConfig(f"topic {topic}: {text}", violations=(Violation(f"topic {topic}", text),))
+def _wrong_settings(plan: Plan, stand: Mapping[str, str | None]) -> Iterator[Violation]:
+    """What is wrong with a topic's settings, and the command that mends all of it."""
+    wrong = {name: value for name, value in plan.settings.items() if stand.get(name) != value}
+    texts = [f"{name} is {stand.get(name)}, and has to be {value}" for name, value in wrong.items()]
+    for name, least in plan.at_least.items():
+        value = stand.get(name)
+        if value is None or int(value) < least:
+            wrong[name] = str(least)
+            texts.append(f"{name} is {value}, and has to be {least} or more")
+    if wrong:
+        settings = ",".join(f"{name}={value}" for name, value in wrong.items())
+        fix = f"kafka-configs.sh --bootstrap-server BROKER --alter --topic {plan.name} --add-config {settings}"
+        text = f"{', '.join(texts)}; change it with {fix}, or use another topic_prefix"
+        yield Violation(f"topic {plan.name}", text)

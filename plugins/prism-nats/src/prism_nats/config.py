@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
+
+_PREFIX: Final = re.compile(r"[A-Za-z0-9_-]{1,32}(\.[A-Za-z0-9_-]{1,32}){0,3}")
 
 ServerUrl = Annotated[str, StringConstraints(pattern=r"^(nats|tls)://[^\s,]+$")]
 """`nats://host:port`, or `tls://host:port`: no connection without encryption."""
@@ -87,9 +90,17 @@ class NatsConfig(BaseModel):
     """Seconds until an attempt to connect fails."""
     timeout: float = Field(default=5.0, gt=0, le=300)
     """Seconds without any answer until a call fails."""
-    subject_prefix: str = Field(default="prism", pattern=r"^[A-Za-z0-9_-]{1,32}(\.[A-Za-z0-9_-]{1,32}){0,3}$")
+    subject_prefix: str = "prism"
     """What every subject begins with, so that others can share the server."""
     stream: StreamConfig = StreamConfig()
+
+    @field_validator("subject_prefix")
+    @classmethod
+    def _check_prefix(cls, prefix: str) -> str:
+        if not _PREFIX.fullmatch(prefix):
+            tokens = "1 to 4 words of 1 to 32 letters (a-z, A-Z), digits, underscores and hyphens"
+            raise ValueError(f"a subject prefix is {tokens}, joined by dots")
+        return prefix
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -14,7 +14,14 @@ from prism_postgres.migrations import Module, in_schema
 from prism_postgres.pool import Connection, Database
 from prism_postgres.statement import Parameters
 
-TABLES: Final = Module("audit", 1)
+_NEEDS: Final = {
+    "audit": ("SELECT", "INSERT"),
+    "audit_default": (),
+    "refuse_change": (),
+    "make_audit_partitions": (),
+    "drop_outlived_audit": (),
+}
+TABLES: Final = Module("audit", 1, _NEEDS)
 MONTHS_AHEAD: Final = 3
 """Partitions that are made before they are needed."""
 LOCK_TIMEOUT: Final = 1_000

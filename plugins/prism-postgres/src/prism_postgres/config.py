@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 SCHEMES = ("postgres://", "postgresql://")
+
+
+_SCHEMA = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
 class IndexType(StrEnum):
@@ -47,7 +52,7 @@ class PostgresConfig(BaseModel):
     connection: SecretStr = SecretStr("postgres://localhost:5432/postgres")
     """`postgres://user:password@host:port/database`. Several hosts, joined by commas, are tried in turn for the one
     that can be written to. What is left out comes from PGUSER, PGPASSWORD and the rest of libpq's environment."""
-    db_schema: str = Field(default="prism", alias="schema", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")
+    db_schema: str = Field(default="prism", alias="schema")
     """The database schema that holds our tables. One for each namespace is best."""
     indexes: tuple[Index, ...] = ()
     """Fields to index besides those that the identity schema marks `index: true`."""
@@ -86,16 +91,32 @@ class PostgresConfig(BaseModel):
     tls_verify: bool = True
     """Whether certificate and host name are checked."""
 
+    @field_validator("connection", mode="before")
+    @classmethod
+    def _check_connection(cls, given: Any) -> Any:
+        """Says nothing of a text's content: there is a password in it."""
+        url = given.get_secret_value() if isinstance(given, SecretStr) else given
+        if not isinstance(url, str):
+            text = "must be a URL such as postgres://user:password@host:5432/database"
+            raise ValueError(text)  # noqa: TRY004 - of which pydantic makes a mistake in the configuration
+        if not url.startswith(SCHEMES):
+            raise ValueError("must begin with postgres:// or postgresql://")
+        try:
+            _options(url)
+        except ValueError as error:
+            raise ValueError(f"is not a URL: {error}") from error
+        return given
+
+    @field_validator("db_schema")
+    @classmethod
+    def _check_schema(cls, name: str) -> str:
+        if not _SCHEMA.fullmatch(name):
+            raise ValueError("a schema's name is 1 to 63 letters (a-z, A-Z), digits and underscores, no digit first")
+        return name
+
     @model_validator(mode="after")
     def _check(self) -> Self:
-        url = self.url
-        if not url.startswith(SCHEMES):
-            raise ValueError("connection must begin with postgres:// or postgresql://")
-        try:
-            parts = urlsplit(url.replace(",", "%2C"))
-            options = parse_qs(parts.query)
-        except ValueError as error:
-            raise ValueError(f"connection is not a URL: {error}") from error
+        options = _options(self.url)
         given = self.model_fields_set
         if self.tls and "sslmode" in options:
             raise ValueError("tls can't stand beside sslmode in the connection: leave one out")
@@ -121,3 +142,8 @@ class PostgresConfig(BaseModel):
     def may_listen(self) -> bool:
         """Whether connections may LISTEN."""
         return not self.pooler if self.listen is None else self.listen
+
+
+def _options(url: str) -> Mapping[str, list[str]]:
+    """What stands behind the question mark. Raises ValueError where it isn't a URL."""
+    return parse_qs(urlsplit(url.replace(",", "%2C")).query)

@@ -67,7 +67,7 @@ class PostgresDurability(PostgresSlot, DurabilityBackend):
     """
 
     spec = DURABILITY
-    modules = (Module("queues", 1),)
+    modules = (Module("queues", 1, {"queue_positions": ("USAGE", "SELECT")}),)  # mark() reads the last position
 
     def __init__(self, config: Any, context: Any) -> None:
         super().__init__(config, context)

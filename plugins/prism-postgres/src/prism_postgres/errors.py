@@ -22,6 +22,7 @@ _UNAVAILABLE: Final = frozenset(
         "25006",  # read-only transaction: a standby, or an administrator's setting
         "40001",  # serialization failure
         "40P01",  # deadlock
+        "42501",  # no privilege: `open` refuses to start without, so somebody took it away and can give it back
         "55006", "55P03",  # object in use, lock not available
         "57P03", "57P05",  # starting or stopping; idle session
         "58030",  # input/output error
@@ -30,8 +31,8 @@ _UNAVAILABLE: Final = frozenset(
 _UNKNOWN: Final = frozenset({"57014", "57P01", "57P02", "08006", "08007", "08000", "08003"})
 """Ended in the middle: whether it had an effect may be unknown."""
 _MISCONFIGURED_CLASSES: Final = frozenset({"28", "3D", "3F"})
-_MISCONFIGURED: Final = frozenset({"42501", "42P01", "42883", "42703", "0A000", "22023", "42704"})
-"""No privilege, or tables that aren't ours: migrated by another version, or not at all."""
+_MISCONFIGURED: Final = frozenset({"42P01", "42883", "42703", "0A000", "22023", "42704"})
+"""Tables that aren't ours: migrated by another version, or not at all."""
 _LIMITS: Final = frozenset({"54000", "54001", "54011", "54023", "22001"})
 
 _ERRORS: Final[dict[Code, type[PrismError]]] = {

@@ -63,7 +63,7 @@ class PostgresMessaging(PostgresSlot, MessagingBackend):
     """Publications by NOTIFY: at most once, to whoever listens at that moment; how many those are it can't say."""
 
     spec = MESSAGING
-    modules = (Module("topics", 1),)
+    modules = (Module("topics", 1, {"identity_channel": ()}),)  # the function is for who listens without Prism
 
     def __init__(self, config: Any, context: Any) -> None:
         super().__init__(config, context)

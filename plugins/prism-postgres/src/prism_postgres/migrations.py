@@ -8,7 +8,7 @@ database schema, whose name the configuration restricts to letters, digits and u
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Final
 
@@ -23,15 +23,23 @@ OLDEST: Final = 140_000
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """Tables that belong together. `steps` is how many migrations there are."""
+    """Tables that belong together. `steps` is how many migrations there are.
+
+    `needs` are the privileges that who serves needs on a table, sequence or function, where they aren't the usual ones;
+    see `privileges`.
+    """
 
     name: str
     steps: int
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+
+    def text(self, version: int) -> str:
+        """The statements of one step, as they are in the file."""
+        return files("prism_postgres").joinpath("sql", f"{self.name}_{version:04}.sql").read_text("utf-8")
 
     def sql(self, version: int, schema: str) -> str:
         """The statements of one step."""
-        text = files("prism_postgres").joinpath("sql", f"{self.name}_{version:04}.sql").read_text("utf-8")
-        return in_schema(text, schema)
+        return in_schema(self.text(version), schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,7 @@ class Step:
     version: int
 
 
-NAMESPACES: Final = Module("namespaces", 1)
+NAMESPACES: Final = Module("namespaces", 1, {"namespaces": ("SELECT", "INSERT", "UPDATE")})
 
 _CREATE: Final = """
     CREATE TABLE IF NOT EXISTS __schema__.migrations (
@@ -76,7 +84,8 @@ async def migrate(database: Database, schema: str, modules: Sequence[Module]) ->
 
     async def act(connection: Connection) -> list[Step]:
         await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('prism:' || $1, 0))", schema)
-        if await connection.fetchval("SELECT to_regnamespace($1) IS NULL", quoted(schema)):
+        # Asks the table: a session that waited for the lock may still remember that there was no such schema.
+        if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", schema):
             await connection.execute(in_schema("CREATE SCHEMA __schema__", schema))
         await connection.execute(in_schema(_CREATE, schema))
         steps = _missing(await _taken(connection, schema), modules, schema)
@@ -106,7 +115,10 @@ async def require(database: Database, schema: str, modules: Sequence[Module]) ->
     steps = await pending(database, schema, modules)
     if steps:
         named = ", ".join(dict.fromkeys(step.module for step in steps))
-        text = f'tables are missing or old in schema "{schema}" ({named}); run prism migrate, or set auto_migrate: true'
+        text = (
+            f'tables are missing or old in schema "{schema}" ({named}); '
+            "run prism migrate --config FILE, or set auto_migrate: true"
+        )
         raise InvalidConfig(f"schema: {text}", violations=(Violation("schema", text),))
 
 

@@ -8,6 +8,7 @@ only then can the index of a field be found whose path is a parameter.
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -76,7 +77,7 @@ class Database:
         try:
             return await self._connect(**({} if kind is None else {"connection_class": kind}))
         except Exception as error:
-            raise _no_connection(error) from error
+            raise self._no_connection(error) from error
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -90,7 +91,7 @@ class Database:
             text = f"no connection within {self.config.acquire_timeout:g} s: all {self.config.pool_size} are busy"
             raise NoConnection(f"{text}, or the server doesn't answer; see pool_size and acquire_timeout") from error
         except Exception as error:
-            raise _no_connection(error) from error
+            raise self._no_connection(error) from error
         try:
             yield connection
         finally:
@@ -181,6 +182,18 @@ class Database:
             if config.random_page_cost is not None:
                 options["server_settings"]["random_page_cost"] = f"{config.random_page_cost:g}"
         return await asyncpg.connect(config.url, **options)
+
+    def _no_connection(self, error: Exception) -> NoConnection:
+        """Why there is no connection, and what to do where the server's words don't say it."""
+        text = _text(error)
+        if isinstance(error, asyncpg.InvalidCatalogNameError):
+            name = text.partition('"')[2].rpartition('"')[0] or "name"
+            text += f"; make it: CREATE DATABASE \"{name}\" ENCODING 'UTF8' TEMPLATE template0"
+        elif isinstance(error, OSError) and "Connect call failed" in text:
+            text = f"no PostgreSQL server answers at {', '.join(hosts(self.config)) or 'the default address'}"
+            if isinstance(error, ConnectionRefusedError) or f"Errno {errno.ECONNREFUSED}" in _text(error):
+                text += " (connection refused)"
+        return NoConnection(f"can't connect: {text}")
 
     async def _release(self, pool: Any, connection: Connection) -> None:
         """Gives a connection back. The pool ends one that doesn't answer, and says so after the call's own error."""
@@ -273,10 +286,6 @@ def _is_lost(connection: Connection, error: BaseException) -> bool:
     if isinstance(error, asyncpg.InterfaceError):
         return bool(connection.is_closed())
     return True
-
-
-def _no_connection(error: Exception) -> NoConnection:
-    return NoConnection(f"can't connect: {_text(error)}")
 
 
 def _text(error: BaseException) -> str:

@@ -38,7 +38,7 @@ from prism_postgres.pool import Database
 from prism_postgres.predicates import support
 from prism_postgres.renewing import RENEWALS, renew
 from prism_postgres.scanning import FROM, FULL, LIVE, Scan, Where, select, select_count
-from prism_postgres.slot import PostgresSlot, known_number, logger
+from prism_postgres.slot import PostgresSlot, as_migrating_role, known_number, logger
 from prism_postgres.writing import (
     check_ttl,
     delete_outcome,
@@ -59,6 +59,10 @@ _GET: Final = f"""
         ON r.identity = i.identity
     WHERE r.namespace = $1 AND l.namespace = $1 AND {LIVE}
 """  # noqa: S608 - our own columns
+_OTHERS: Final = """
+    SELECT name FROM __schema__.namespaces n
+    WHERE EXISTS (SELECT FROM __schema__.registrations r WHERE r.namespace = n.number) ORDER BY name LIMIT 20
+"""
 _MAINTENANCE: Final = 3600.0
 """Seconds between looks at the audit's partitions."""
 
@@ -84,7 +88,8 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
         await super().open()
         database, schema = self._database, self._config.db_schema
         if self._migrates:
-            await indexing.build(database, schema, self._number, self._indexes)
+            with as_migrating_role(schema):
+                await indexing.build(database, schema, self._number, self._indexes)
         elif not self._context.looking:
             await self._report_missing_indexes()
         if self._context.audit and not self._context.looking:
@@ -101,6 +106,18 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
                 "these fields read more",
                 self._context.namespace,
                 ", ".join(titles),
+            )
+
+    async def _report_others(self, database: Database) -> None:
+        """Names the namespaces that have registrations: one that was renamed starts empty, and loses nothing."""
+        rows = await database.fetch(self._sql(_OTHERS), harmless=True)
+        if rows:
+            logger.warning(
+                'namespace %r is new in schema "%s", which has registrations of %s; a namespace that was renamed '
+                "starts empty, and what it had stays under its old name",
+                self._context.namespace,
+                self._config.db_schema,
+                ", ".join(repr(row["name"]) for row in rows),
             )
 
     async def set(self, writes: Sequence[Write]) -> list[SetOutcome]:
@@ -241,6 +258,8 @@ class PostgresRegistry(PostgresSlot, Auditable, Explains, RegistryBackend):
         if bare:
             return [f"index: {index.title}" for index in indexing.tables_of(self._indexes)]
         number = await known_number(database, schema, self._context.namespace)
+        if not number:
+            await self._report_others(database)
         state = await indexing.look(database, schema, number, self._indexes)
         lines = [f"index: {index.title}" for index in state.missing]
         lines += [f"being made: index {state.title(name)}" for name in state.building]

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar, Final
 
-from prism.model.errors import InternalError, Unavailable
+import asyncpg
+from prism.model.errors import InternalError, InvalidConfig, Unavailable, Violation
 from prism.plugins.spec import Capability, SlotSpec
 from prism.slots.context import Backend, Code, SlotContext
 from prism.slots.optional import Migratable
 
 from prism_postgres.config import PostgresConfig
 from prism_postgres.errors import classify
-from prism_postgres.migrations import NAMESPACES, Module, Step, in_schema, migrate, pending, require, require_server
+from prism_postgres.migrations import (
+    NAMESPACES,
+    Module,
+    Step,
+    in_schema,
+    migrate,
+    pending,
+    quoted,
+    require,
+    require_server,
+)
 from prism_postgres.pool import Database, borrow, give_back
+from prism_postgres.privileges import lacking
 
 _NUMBER: Final = "SELECT number FROM __schema__.namespaces WHERE name = $1"
 _NEW_NUMBER: Final = "INSERT INTO __schema__.namespaces (name) VALUES ($1) ON CONFLICT DO NOTHING"
@@ -63,18 +76,25 @@ class PostgresSlot(Migratable, Backend):
     async def open(self) -> None:
         """Connects, checks the server and the tables (makes them, with `auto_migrate`), and learns our number.
 
-        Raises InvalidConfig for a server that is too old, and for tables that are missing, or newer than this code.
+        Raises InvalidConfig for a server that is too old, for tables that are missing, or newer than this code, and for
+        privileges that are missing.
         """
         if self._borrowed is None:
             self._borrowed = await borrow(self._config)
         database, schema, modules = self._database, self._config.db_schema, (NAMESPACES, *self.modules)
         await require_server(database)
+        if text := await self._lacking():
+            raise InvalidConfig(f"connection: {text}", violations=(Violation("connection", text),))
         if not self._migrates:
             await require(database, schema, modules)
         elif await pending(database, schema, modules):
-            await migrate(database, schema, modules)
-        name, looking = self._context.namespace, self._context.looking
-        self._number = await (known_number if looking else namespace_number)(database, schema, name)
+            with as_migrating_role(schema):
+                await migrate(database, schema, modules)
+        name = self._context.namespace
+        self._number = await known_number(database, schema, name)
+        if not self._number and not self._context.looking:
+            await self._report_others(database)
+            self._number = await namespace_number(database, schema, name)
         self._capabilities = await self._found_capabilities()
 
     async def close(self) -> None:
@@ -89,7 +109,9 @@ class PostgresSlot(Migratable, Backend):
         return self._capabilities
 
     async def check(self) -> None:
-        """Reads our row. Raises Unavailable where the server can be read alone."""
+        """Reads our row. Raises Unavailable where the server can be read alone, and where a privilege is missing."""
+        if text := await self._lacking():
+            raise Unavailable(text)
         row = await self._database.fetch_row(self._sql(_CHECK), self._number, harmless=True)
         if row is None or row["is_read_only"]:
             raise Unavailable("the PostgreSQL server takes no writes: it is a standby, or read-only")
@@ -99,8 +121,9 @@ class PostgresSlot(Migratable, Backend):
         database, schema = await borrow(self._config), self._config.db_schema
         try:
             await require_server(database)
-            steps = await pending(database, schema, (NAMESPACES, *self.modules))
-            return [*map(self._named, steps), *await self._pending_more(database, prune=prune, bare=bool(steps))]
+            with as_migrating_role(schema):
+                steps = await pending(database, schema, (NAMESPACES, *self.modules))
+                return [*map(self._named, steps), *await self._pending_more(database, prune=prune, bare=bool(steps))]
         finally:
             await give_back(database)
 
@@ -109,11 +132,21 @@ class PostgresSlot(Migratable, Backend):
         database, schema = await borrow(self._config), self._config.db_schema
         try:
             await require_server(database)
-            steps = await migrate(database, schema, (NAMESPACES, *self.modules))
-            number = await namespace_number(database, schema, self._context.namespace)
-            return [*map(self._named, steps), *await self._migrate_more(database, number, prune=prune)]
+            with as_migrating_role(schema):
+                steps = await migrate(database, schema, (NAMESPACES, *self.modules))
+                number = await namespace_number(database, schema, self._context.namespace)
+                return [*map(self._named, steps), *await self._migrate_more(database, number, prune=prune)]
         finally:
             await give_back(database)
+
+    async def _lacking(self) -> str | None:
+        """What our role may not do and has to; None where nothing is missing."""
+        modules, reading = (NAMESPACES, *self.modules), self._context.looking
+        return await lacking(self._database, self._config.db_schema, modules, reading=reading)
+
+    async def _report_others(self, database: Database) -> None:
+        """Says in the log what a namespace that is new here may have been meant to be."""
+        del database
 
     async def _pending_more(self, database: Database, *, prune: bool, bare: bool) -> list[str]:
         """What `_migrate_more` would do; `bare` is when not all tables are there."""
@@ -148,6 +181,19 @@ class PostgresSlot(Migratable, Backend):
             "%s of namespace %r is not durable: synchronous_commit is off", self.spec.slot, self._context.namespace
         )
         return declared - {Capability.DURABLE}
+
+
+@contextmanager
+def as_migrating_role(schema: str) -> Iterator[None]:
+    """Raises InvalidConfig, saying who may migrate, where the server says that we may not."""
+    try:
+        yield
+    except asyncpg.InsufficientPrivilegeError as error:
+        text = (
+            f"{error}; to migrate, connect as the owner of schema {quoted(schema)} and of what is in it, or, where "
+            "there is none yet, as a role with CREATE on the database"
+        )
+        raise InvalidConfig(f"connection: {text}", violations=(Violation("connection", text),)) from error
 
 
 async def namespace_number(database: Database, schema: str, name: str) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Self
+import re
+from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+_PREFIX: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 HostPort = str
 """`host:port`; an IPv6 address stands in brackets."""
@@ -54,8 +57,15 @@ class RedisConfig(BaseModel):
     """Seconds until a call without an answer fails."""
     connect_timeout: float = Field(default=3.0, gt=0, le=300)
     """Seconds until an attempt to connect fails."""
-    key_prefix: str = Field(default="prism", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    key_prefix: str = "prism"
     """What every key and channel begins with, so that others can share the server."""
+
+    @field_validator("key_prefix")
+    @classmethod
+    def _check_prefix(cls, prefix: str) -> str:
+        if not _PREFIX.fullmatch(prefix):
+            raise ValueError("a key prefix is 1 to 64 letters (a-z, A-Z), digits, dots, underscores and hyphens")
+        return prefix
 
     @model_validator(mode="after")
     def _check(self) -> Self:
