@@ -385,7 +385,7 @@ async def test_a_link_that_fails_unexpectedly_is_an_error_and_not_tried_for_ever
 
 async def test_an_item_that_cannot_be_sent_is_refused_alone(proxy: Proxy) -> None:
     connections = Connections([proxy.address])
-    link = GrpcLink(connections, "default")
+    link = GrpcLink(connections, "default", 10)
     await link.open()
     try:
         wrong = [AttachItem("\ud800", b"{}"), AttachItem(cast("str", 5), b"{}"), AttachItem("big", b"x" * 5_000_000)]
