@@ -102,20 +102,26 @@ async def test_cancelled_multicast_cancels_the_page_under_way(
     assert log.lines[-1] == "cancelled"
 
 
-async def test_hanging_messaging_slot_does_not_outlast_the_timeout_and_claims_nothing(
-    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("delivery", "text"),
+    [
+        ("at-most-once", "not known to be sent: the messaging slot (memory) gave no answer within the timeout"),
+        ("at-least-once", "not known to be stored: the durability slot (memory) gave no answer within the timeout"),
+    ],
+)
+async def test_hanging_slot_does_not_outlast_the_timeout_and_claims_nothing(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, delivery: str, text: str
 ) -> None:
     await proxy.register("a")
 
-    async def publish(publication: Publication, topics: Sequence[Topic]) -> list[Published]:
+    async def hang(*_: object) -> None:
         await asyncio.Event().wait()
-        raise AssertionError
 
-    monkeypatch.setattr(messaging_of(proxy), "publish", publish)
+    monkeypatch.setattr(messaging_of(proxy), "publish", hang)
+    monkeypatch.setattr(proxy.coordinator._namespaces[NS].durability, "enqueue", hang)
     async with asyncio.timeout(5):
-        result = await proxy.send(timeout=0.1)
+        result = await proxy.send(delivery=delivery, timeout=0.1)
     (status,) = result.statuses
-    text = "not known to be sent: the messaging slot (memory) gave no answer within the timeout"
     assert (status.status, status.error) == (Status.TIMEOUT, text)
 
 

@@ -43,7 +43,7 @@ PROXY_GONE = "the proxy that hosted its stream is gone"
 NO_COUNT = "sent to its topic; the broker doesn't say whether anybody listens"
 NOT_WAITED = "sent; no receipt was waited for"
 NO_RECEIPT = "no receipt came within the timeout"
-NOT_STORED_IN_TIME = "not known to be stored within the timeout"
+NOT_STORED_IN_TIME = "not known to be stored: the durability slot ({}) gave no answer within the timeout"
 NOT_PUBLISHED_IN_TIME = "not known to be sent: the messaging slot ({}) gave no answer within the timeout"
 NOT_PUBLISHED = "not sent: the messaging slot ({}) gave no answer within the timeout to what came before"
 LEFT = "unregistered before the message was stored"
@@ -225,7 +225,9 @@ class Multicasts:
         tally = sending.collector.tally
         outcomes = await self._enqueue_in_time(sending, identities)
         if outcomes is None:
-            tally.settle_all(range(base, base + len(identities)), Status.TIMEOUT, NOT_STORED_IN_TIME)
+            slot = sending.ns.config.slots[SlotKind.DURABILITY].type
+            reason = NOT_STORED_IN_TIME.format(slot)
+            tally.settle_all(range(base, base + len(identities)), Status.TIMEOUT, reason)
             return ()
         missing = [position for position, outcome in enumerate(outcomes) if isinstance(outcome, NoQueue)]
         if missing:
