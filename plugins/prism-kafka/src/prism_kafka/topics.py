@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from aiokafka.errors import (
     for_code,
 )
 from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
+from aiokafka.protocol.metadata import MetadataRequest
 from prism.model.errors import InvalidConfig, Violation
 from prism.model.time import Micros
 
@@ -78,41 +79,63 @@ async def ensure(link: Link, plans: Iterable[Plan], *, alike: bool = False) -> d
         NotConnected: the controller doesn't answer.
     """
     wanted = {plan.name: plan for plan in plans}
-    counts = await _checked(link, wanted, alike=alike)
-    missing = [plan for name, plan in wanted.items() if name not in counts]
-    if not missing:
-        return counts
-    if alike and counts:
-        missing = [replace(plan, partitions=next(iter(counts.values()))) for plan in missing]
-    await patiently(link, lambda: _create(link, missing))
-    # Somebody else may have made them, otherwise; and of those that we made, brokers may not know yet.
-    return await _checked(link, wanted, alike=alike, complete=True)
+    described = await patiently(link, lambda: _described(link, wanted, complete=False))
+    there = await patiently(link, lambda: _counted(link, list(described)))
+    _refuse_wrong(wanted, described, there, alike=alike)
+    if alike and there:
+        count = next(iter(there.values()))
+        wanted = {name: replace(plan, partitions=count) for name, plan in wanted.items()}
+    # Those that are there as well: the broker that we asked may not know yet that one was deleted.
+    await patiently(link, lambda: _create(link, list(wanted.values()), described))
+    # Somebody else may have made them meanwhile, otherwise.
+    described = await patiently(link, lambda: _described(link, wanted, complete=True))
+    counts = await link.follow(list(wanted))
+    _refuse_wrong(wanted, described, counts, alike=alike)
+    return counts
 
 
-async def _checked(link: Link, wanted: Mapping[str, Plan], *, alike: bool, complete: bool = False) -> dict[str, int]:
-    """How many partitions the topics have that are there, all of them with `complete`. Raises InvalidConfig."""
-    described = await patiently(link, lambda: _described(link, wanted, complete=complete))
-    counts = await link.follow(list(described)) if described else {}
+def _refuse_wrong(
+    wanted: Mapping[str, Plan],
+    described: Mapping[str, Mapping[str, str | None]],
+    counts: Mapping[str, int],
+    *,
+    alike: bool,
+) -> None:
+    """Raises InvalidConfig with all that is wrong with topics that are there."""
     first = next(iter(counts), "")
     found: list[Violation] = []
-    for name, count in counts.items():
-        plan = wanted[name]
-        found += _wrong_settings(plan, described[name])
-        if plan.partitions is not None and count != plan.partitions:
-            text = f"{plan.partitions}, but topic {name} has {count}; leave the option out or set it to that"
-            found.append(Violation("partitions", text))
-        elif alike and count != counts[first]:
+    for name, settings in described.items():
+        plan, count = wanted[name], counts.get(name)
+        found += _wrong_settings(plan, settings)
+        if count is None:
+            continue
+        if alike and count != counts[first]:
             text = (
                 f"topic {first} has {counts[first]} and topic {name} {count}, which must be as many; remove the latter"
             )
             found.append(Violation("partitions", f"{text} if it is empty, or use another topic_prefix"))
+        elif plan.partitions is not None and count != plan.partitions:
+            text = f"{plan.partitions}, but topic {name} has {count}; leave the option out or set it to that"
+            found.append(Violation("partitions", text))
     if found:
         raise InvalidConfig("; ".join(map(str, found)), violations=found)
-    return {name: counts[name] for name in wanted if name in counts}
 
 
-async def _create(link: Link, plans: Sequence[Plan]) -> None:
-    """Makes topics; those that are there are left as they are."""
+async def _counted(link: Link, names: list[str]) -> dict[str, int]:
+    """How many partitions topics have, led or not; without those that a broker doesn't know."""
+    if not names:
+        return {}
+    client = await link.client()
+    node = client.get_random_node()
+    if node is None:
+        raise NotConnected("no Kafka broker is known")
+    answer = await client.send(node, MetadataRequest(names, allow_auto_topic_creation=False))
+    counts = {topic: len(partitions) for code, topic, _, partitions in answer.topics if not code}
+    return {name: counts[name] for name in names if name in counts}
+
+
+async def _create(link: Link, plans: Sequence[Plan], known: Collection[str]) -> None:
+    """Makes topics; those that are there are left as they are, and needn't be allowed where they are `known`."""
     client = await link.client()
     brokers = max(1, len(client.cluster.brokers()))
     replication = link.config.replication or min(_REPLICAS, brokers)
@@ -126,8 +149,8 @@ async def _create(link: Link, plans: Sequence[Plan]) -> None:
         raise NotConnected("no Kafka controller is known")
     request = CreateTopicsRequest(topics, timeout, False)
     answer = await client.send(controller.nodeId, request)
-    forbidden = [name for name, code, _ in answer.topic_errors if issubclass(for_code(code), _FORBIDDEN)]
-    if forbidden:
+    refused = [name for name, code, _ in answer.topic_errors if issubclass(for_code(code), _FORBIDDEN)]
+    if forbidden := [name for name in refused if name not in known]:
         found = [
             Violation(f"topic {name}", "is missing and we may not make it; make it, or allow CREATE on it")
             for name in forbidden
@@ -138,7 +161,7 @@ async def _create(link: Link, plans: Sequence[Plan]) -> None:
         if kind is InvalidReplicationFactorError:
             text = f"{replication} copies of topic {name} can't be made by {brokers} brokers: {message}"
             raise InvalidConfig(f"replication: {text}", violations=(Violation("replication", text),))
-        if code and kind is not TopicAlreadyExistsError:
+        if code and kind is not TopicAlreadyExistsError and name not in refused:
             raise kind(f"topic {name} can't be made: {message}")
 
 
