@@ -80,7 +80,7 @@ def classify(error: Exception) -> Code | None:
 def failure(error: Exception, action: str) -> Failure:
     """The outcome of an item whose call failed; `action` completes "failed to ..."."""
     kind = _ERRORS.get(classify(error) or Code.INTERNAL, InternalError)
-    wrapped = kind(f"Kafka failed to {action}: {error!r}")
+    wrapped = kind(f"Kafka failed to {action}: {str(error) or type(error).__name__}")
     wrapped.__cause__ = error
     return Failure(wrapped)
 
