@@ -251,8 +251,9 @@ def closed_subscription_still_listens(patch: MP) -> None:
     async def close(self: Any) -> None:
         kept = set(self._topics)
         await original(self)
+        ghost = MemorySubscription(self._hub, set())
         for topic in kept:
-            self._hub.listen(topic, self)
+            self._hub.listen(topic, ghost)
 
     patch.setattr(MemorySubscription, "close", close)
 

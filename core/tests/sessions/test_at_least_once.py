@@ -422,6 +422,18 @@ async def test_messages_to_a_registration_that_ran_out_are_not_inherited(
             assert (one.payloads, other.payloads) == ([b"new"], [b"old", b"new"])
 
 
+async def test_messages_to_a_registration_that_could_not_be_renewed_are_kept_for_who_goes_on(
+    clock: TurnableClock,
+) -> None:
+    async with opened_proxies(1, clock, sweep_interval="1h") as (proxy,):
+        registered = await proxy.register("a", ttl=10)
+        await proxy.send(payload=b"old", timeout=0, **QUEUED)
+        clock.advance(11)
+        async with proxy.stream(AttachItem("a", {}, resume=registered.registration_id)) as stream:
+            await stream.until(Delivery)
+            assert stream.payloads == [b"old"]
+
+
 async def killed(*_arguments: Any) -> None:
     raise OSError("killed")
 

@@ -46,7 +46,8 @@ class Attaching:
             found = await self._store.get(ns, [claims[i].item.identity for i in reads]) if reads else []
             current = dict(zip(reads, found, strict=True))
             writes = [_claim(ns, claims[i], current.get(i), address) for i in waiting]
-            outcomes = await self._store.write(ns, writes)
+            going_on = [claims[i].item.identity for i in waiting if claims[i].item.resume]
+            outcomes = await self._store.write(ns, writes, going_on)
             again = []
             for i, write, outcome in zip(waiting, writes, outcomes, strict=True):
                 if isinstance(outcome, Registration):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prism.coordinator.exchange import Exchange
 from prism.coordinator.metrics import Metrics
@@ -39,7 +39,7 @@ class _Inherited:
     """Queues that held something before their identities were registered, and a moment after all of that."""
 
     mark: str | None = None
-    queues: Collection[str] = frozenset()
+    queues: set[str] = field(default_factory=set)
 
 
 class Store:
@@ -68,14 +68,21 @@ class Store:
         with ns.guard(SlotKind.DURABILITY)("mark"):
             return await ns.durability.mark()
 
-    async def write(self, ns: Namespace, writes: Sequence[Write | PrismError]) -> list[Registration | PrismError]:
-        """Makes queues, then sets; errors among the writes stay in their places."""
+    async def write(
+        self, ns: Namespace, writes: Sequence[Write | PrismError], going_on: Collection[str] = ()
+    ) -> list[Registration | PrismError]:
+        """Makes queues, then sets; errors among the writes stay in their places.
+
+        Who begins anew gets nothing that was sent to an earlier registration. `going_on` names those who don't: their
+        client has been there all along, and their registration ran out only since it couldn't be renewed.
+        """
         good = [write for write in writes if isinstance(write, Write)]
         outcomes: list[SetOutcome] = []
         if good:
             inherited = await self._make_queues(ns, [write.identity for write in good])
             outcomes = await self.set(ns, good)
             await self._undo_queues(ns, good, outcomes)
+            inherited.queues.difference_update(going_on)
             await self._disinherit(ns, inherited, good, outcomes)
             await self._supersede(ns, outcomes)
         answers = iter(outcomes)
