@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,3 +91,15 @@ def test_an_unknown_namespace_is_not_found(cli: Cli, config: Path) -> None:
     done = cli("check", "--config", str(config), "-n", "presense")
     assert done.code == 3
     assert 'did you mean "presence"' in done.err
+
+
+def test_drivers_do_not_talk_over_what_is_said() -> None:
+    talk = """
+import logging
+from prism.cli.connection import quiet_drivers
+quiet_drivers()
+logging.getLogger("aiokafka").error("no connection")
+logging.getLogger("prism_kafka.link").warning("waiting for a broker")
+"""
+    done = subprocess.run([sys.executable, "-c", talk], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stderr == "waiting for a broker\n"

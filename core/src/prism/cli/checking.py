@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from prism.cli.connection import needing, reported, run
+from prism.cli.connection import needing, quiet_drivers, reported, run
 from prism.cli.exits import ExitCode, exit_code
 from prism.cli.failures import configured_hint, print_problem
 from prism.cli.options import Config, Json
@@ -50,6 +50,7 @@ def check(
         for each in chosen
         for found in undeclared_indexes(each.schema, each.registry.options)
     ]
+    quiet_drivers()
     tried = run(_try_out(chosen, connect=connect))
     if as_json:
         print_json({"notes": notes, "slots": [_as_json(each, connect=connect) for each in tried]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -35,6 +36,16 @@ def with_client(namespace: str, address: str | None, work: Callable[[Client], Aw
             return await work(client)
 
     return run(session())
+
+
+def quiet_drivers() -> None:
+    """For commands that open slots themselves: of what is logged, what Prism and its plugins say.
+
+    What a driver can't do is told by their errors; it would repeat itself as long as a server is away.
+    """
+    handler = logging.StreamHandler()
+    handler.addFilter(lambda record: record.name.startswith("prism"))
+    logging.basicConfig(handlers=[handler], format="%(message)s")
 
 
 def run(work: Coroutine[object, object, T], hint: Hint | None = None) -> T:

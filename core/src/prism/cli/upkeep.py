@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from prism.cli.connection import needing, reported, run
+from prism.cli.connection import needing, quiet_drivers, reported, run
 from prism.cli.exits import ExitCode
 from prism.cli.failures import configured_hint, print_problem
 from prism.cli.moments import moment
@@ -52,6 +52,7 @@ def migrate(
         from prism.config import load_config  # noqa: PLC0415 - YAML and pydantic
     with reported():
         chosen = chosen_namespaces(dict(load_config(config).namespaces), namespace)
+    quiet_drivers()
     outcomes = [
         run(_migrate(each, check=check, prune=prune, accept=accept_misfits), configured_hint) for each in chosen
     ]
@@ -101,6 +102,7 @@ def audit(
     with reported():
         [chosen] = chosen_namespaces(dict(load_config(config).namespaces), [namespace])
     query = AuditQuery(frozenset(kind or ()), since, until, actor, identity, message_id, None, limit)
+    quiet_drivers()
     entries = run(_audit(chosen, query), configured_hint)
     if as_json:
         for entry in entries:
