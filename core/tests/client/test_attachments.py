@@ -241,6 +241,19 @@ async def test_an_identity_refused_for_now_is_asked_for_again(stage: Stage, even
         await events.wait(Reattached)
 
 
+async def test_an_attachment_that_may_have_taken_effect_is_asked_for_again(stage: Stage, events: Events) -> None:
+    async with attached_inbox(stage, {"a": b"{}"}, events) as (_, first):
+        first.say(None)
+        second = await stage.next_link()
+        await second.question()
+        second.say(said.Refused("a", prism.DeadlineExceeded("the connection was cut in the middle of it")))
+        assert (await second.question()).resume == "r1"
+        second.say(said.Refused("a", prism.Superseded("r1 is not the newest")))
+        assert (await second.question()).resume is None
+        second.attached("a", 0, "r3")
+        await events.wait(Reattached)
+
+
 async def test_a_stream_that_is_hopeless_ends_the_inbox(stage: Stage) -> None:
     async with attached_inbox(stage, {"a": b"{}"}) as (inbox, first):
         first.say(None)

@@ -15,6 +15,7 @@ from prism.client.moving import move
 from prism.client.stream import Stream
 from prism.model.errors import (
     BY_REASON,
+    DeadlineExceeded,
     Expired,
     InternalError,
     PrismError,
@@ -116,7 +117,9 @@ class Answers:
             one.settle(error)
         elif isinstance(error, Superseded) and one.unsure:
             self._ask_anew(one, stream)
-        elif error.retryable or isinstance(error, QuotaExceeded):
+        elif error.retryable or isinstance(error, (QuotaExceeded, DeadlineExceeded)):
+            # After a deadline it may have been registered all the same, under an id that nobody told us.
+            one.unsure = one.unsure or isinstance(error, DeadlineExceeded)
             one.stream = None
             self._owner.ask_later(one)
         else:
