@@ -128,7 +128,7 @@ async def measure(report: Report, registry: RegistryBackend, settled: Callable[[
         settled: waits until what follows a load is over (statistics, vacuuming); the bytes that are in use then.
         what: whose bytes they are: "memory of Redis".
     """
-    sizes, rounds = wanted()
+    sizes, rounds, report.hasty = wanted()
     relax_collector()
     filled = 0
     by_size: list[Cost] = []
@@ -151,12 +151,12 @@ async def measure(report: Report, registry: RegistryBackend, settled: Callable[[
     report.write()
 
 
-def wanted() -> tuple[tuple[int, ...], int]:
-    """The sizes that the command line asks for, and how often each thing is measured."""
+def wanted() -> tuple[tuple[int, ...], int, bool]:
+    """The sizes that the command line asks for, how often each thing is measured, and whether it's a quick look."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--quick", action="store_true", help="smaller sizes and fewer rounds, to see that it runs")
     parser.add_argument("--million", action="store_true", help="up to 1,000,000 identities")
     arguments = parser.parse_args()
     if arguments.quick:
-        return (1_000, 5_000), 5
-    return (1_000, 10_000, 100_000, *((1_000_000,) if arguments.million else ())), 50
+        return (1_000, 5_000), 5, True
+    return (1_000, 10_000, 100_000, *((1_000_000,) if arguments.million else ())), 50, False

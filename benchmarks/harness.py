@@ -88,6 +88,8 @@ class Report:
     rounds: Rounds = field(default_factory=dict)
     points: dict[str, list[int]] = field(default_factory=dict)
     """Where the rounds of a curve were measured, by what grows along it."""
+    hasty: bool | None = None
+    """Whether it is a quick look; None asks the command line."""
 
     def add(
         self, name: str, value: float, unit: str, *, at_most: float | None = None, at_least: float | None = None
@@ -106,7 +108,7 @@ class Report:
         document = {
             "name": self.name,
             "environment": environment(),
-            "quick": quick(),
+            "quick": quick() if self.hasty is None else self.hasty,
             "figures": figures,
             "rounds": self.rounds,
             "points": self.points,
@@ -142,4 +144,4 @@ def quick() -> bool:
     """Whether the command line asks for a quick look (`--quick`): smaller sizes, fewer rounds, no promises."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--quick", action="store_true", help="smaller sizes and fewer rounds, to see that it runs")
-    return bool(parser.parse_known_args()[0].quick)
+    return bool(parser.parse_args().quick)
