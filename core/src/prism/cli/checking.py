@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from prism.cli.connection import needing, quiet_drivers, reported, run
+from prism.cli.connection import run
 from prism.cli.exits import ExitCode, exit_code
 from prism.cli.failures import configured_hint, print_problem
 from prism.cli.options import Config, Json
 from prism.cli.screen import cell, counted, print_json, print_table, printable, stderr, stdout, table
-from prism.cli.upkeep import chosen_namespaces
+from prism.cli.upkeep import configured_namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,17 +40,14 @@ def check(
     slot makes at every start (a broker's topics) is made. Ends with 2 where the configuration is wrong, with 5 where a
     backend can't be reached or doesn't answer.
     """
-    with needing("server"):
-        from prism.config import load_config  # noqa: PLC0415 - YAML and pydantic
-        from prism.config.declared import undeclared_indexes  # noqa: PLC0415
-    with reported():
-        chosen = chosen_namespaces(dict(load_config(config).namespaces), namespace)
+    chosen = configured_namespaces(config, namespace)
+    from prism.config.declared import undeclared_indexes  # noqa: PLC0415 - pydantic
+
     notes = [
         f"namespace {each.name!r}: indexes[{found.position}].field: {found.text}"
         for each in chosen
         for found in undeclared_indexes(each.schema, each.registry.options)
     ]
-    quiet_drivers()
     tried = run(_try_out(chosen, connect=connect))
     if as_json:
         print_json({"notes": notes, "slots": [_as_json(each, connect=connect) for each in tried]})

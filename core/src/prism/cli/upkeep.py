@@ -19,11 +19,10 @@ from prism.model.errors import NotFound
 from prism.model.time import to_rfc3339
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from prism.config import NamespaceConfig
     from prism.coordinator.upkeep import Fit, SlotWork
-
-AT_ONCE = 1_000
-"""Audit entries read at a time."""
 
 
 def migrate(
@@ -48,13 +47,9 @@ def migrate(
     narrowed enum, another type, a new required field), it stops: they would live on, but every change of theirs would
     be refused.
     """
-    with needing("server"):
-        from prism.config import load_config  # noqa: PLC0415 - YAML and pydantic
-    with reported():
-        chosen = chosen_namespaces(dict(load_config(config).namespaces), namespace)
-    quiet_drivers()
     outcomes = [
-        run(_migrate(each, check=check, prune=prune, accept=accept_misfits), configured_hint) for each in chosen
+        run(_migrate(each, check=check, prune=prune, accept=accept_misfits), configured_hint)
+        for each in configured_namespaces(config, namespace)
     ]
     if as_json:
         print_json([_as_json(name, work, fit, done=done) for name, work, fit, done in outcomes])
@@ -97,12 +92,8 @@ def audit(
 
     Who registered, changed, removed and messaged whom, for namespaces with `needs: audit`.
     """
-    with needing("server"):
-        from prism.config import load_config  # noqa: PLC0415 - YAML and pydantic
-    with reported():
-        [chosen] = chosen_namespaces(dict(load_config(config).namespaces), [namespace])
+    [chosen] = configured_namespaces(config, [namespace])
     query = AuditQuery(frozenset(kind or ()), since, until, actor, identity, message_id, None, limit)
-    quiet_drivers()
     entries = run(_audit(chosen, query), configured_hint)
     if as_json:
         for entry in entries:
@@ -144,8 +135,19 @@ async def _audit(config: NamespaceConfig, query: AuditQuery) -> list[AuditEntry]
     return await upkeep.audit(config, query)
 
 
-def chosen_namespaces(namespaces: dict[str, NamespaceConfig], names: list[str] | None) -> list[NamespaceConfig]:
-    """The namespaces of a configuration with these names; all without any. Raises NotFound."""
+def configured_namespaces(config: Config, names: list[str] | None) -> list[NamespaceConfig]:
+    """The namespaces of a configuration with these names, all without any, for commands that open slots themselves.
+
+    A mistake in it, and a name that it doesn't have, is printed and ends the program.
+    """
+    with needing("server"):
+        from prism.config import load_config  # noqa: PLC0415 - YAML and pydantic
+    quiet_drivers()
+    with reported():
+        return _chosen(load_config(config).namespaces, names)
+
+
+def _chosen(namespaces: Mapping[str, NamespaceConfig], names: list[str] | None) -> list[NamespaceConfig]:
     for name in names or ():
         if name not in namespaces:
             has = ", ".join(namespaces) or "none"
