@@ -65,6 +65,10 @@ class _Sending:
     def wait_ms(self) -> int:
         return -(-self.wait // 1_000)
 
+    def left(self) -> float:
+        """Seconds that a slot may still take to store or publish; not positive where the time is over."""
+        return self.deadline - asyncio.get_running_loop().time() if self.wait else STORE_TIMEOUT
+
     def settle(self, identities: Sequence[str], status: Status, reason: str) -> None:
         """Adds targets whose status is known at once."""
         if identities:
@@ -193,9 +197,8 @@ class Multicasts:
         slot = sending.ns.config.messaging.type
         if sending.hung:
             return [Failure(Unavailable(NOT_PUBLISHED.format(slot)))] * len(topics)
-        left = sending.deadline - asyncio.get_running_loop().time() if sending.wait else STORE_TIMEOUT
         try:
-            async with asyncio.timeout(max(left, LEAST_PUBLISH)):
+            async with asyncio.timeout(max(sending.left(), LEAST_PUBLISH)):
                 return await self._exchange.publish_to(sending.ns, publication, topics)
         except TimeoutError:
             sending.hung = True
@@ -250,9 +253,8 @@ class Multicasts:
         if durability is None:
             raise InternalError("at-least-once was let through without a durability slot")
         guard = sending.ns.guard(SlotKind.DURABILITY)
-        left = sending.deadline - asyncio.get_running_loop().time() if sending.wait else STORE_TIMEOUT
         try:
-            async with asyncio.timeout(max(left, 0.001)):
+            async with asyncio.timeout(max(sending.left(), 0.001)):
                 with guard("enqueue"):
                     outcomes = await durability.enqueue(sending.message, identities, sending.message_ttl)
                     return guard.matched(outcomes, identities, "enqueue")

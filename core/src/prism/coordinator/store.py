@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from prism.coordinator.exchange import Exchange
 from prism.coordinator.metrics import Metrics
@@ -32,14 +31,6 @@ def prepared(ns: Namespace, identity: str, metadata: Metadata, now: Micros) -> b
     if not isinstance(metadata, Mapping):
         raise InvalidMetadata.at("metadata", f"expected an object, got {json.describe(metadata)}")
     return prepare_metadata(identity, metadata, ns.config.schema, ns.config.limits, now)
-
-
-@dataclass(frozen=True, slots=True)
-class _Inherited:
-    """Queues that held something before their identities were registered, and a moment after all of that."""
-
-    mark: str | None = None
-    queues: set[str] = field(default_factory=set)
 
 
 class Store:
@@ -79,11 +70,10 @@ class Store:
         good = [write for write in writes if isinstance(write, Write)]
         outcomes: list[SetOutcome] = []
         if good:
-            inherited = await self._make_queues(ns, [write.identity for write in good])
+            held, mark = await self._make_queues(ns, [write.identity for write in good])
             outcomes = await self.set(ns, good)
             await self._undo_queues(ns, good, outcomes)
-            inherited.queues.difference_update(going_on)
-            await self._disinherit(ns, inherited, good, outcomes)
+            await self._disinherit(ns, held.difference(going_on), mark, good, outcomes)
             await self._supersede(ns, outcomes)
         answers = iter(outcomes)
         results: list[Registration | PrismError] = []
@@ -129,35 +119,41 @@ class Store:
             with ns.guard(SlotKind.DURABILITY)("delete queues"):
                 await ns.durability.delete([target.identity for target in targets], mark)
 
-    async def _make_queues(self, ns: Namespace, identities: Sequence[str]) -> _Inherited:
-        """Makes queues, and finds those that hold something already."""
+    async def _make_queues(self, ns: Namespace, identities: Sequence[str]) -> tuple[frozenset[str], str | None]:
+        """Makes queues; those that held something already, and a mark after all of that."""
         durability = ns.durability
-        if durability is None:
-            return _Inherited()
         mark = await self.mark(ns)
+        if durability is None:
+            return frozenset(), mark
         guard = ns.guard(SlotKind.DURABILITY)
         with guard("create queues"):
             _, depths = await asyncio.gather(durability.create(identities), durability.depth(identities))
             guard.matched(depths, identities, "depth")
-        return _Inherited(mark, {identity for identity, depth in zip(identities, depths, strict=True) if depth})
+        held = frozenset(identity for identity, depth in zip(identities, depths, strict=True) if depth)
+        return held, mark
 
     async def _disinherit(
-        self, ns: Namespace, inherited: _Inherited, writes: Sequence[Write], outcomes: Sequence[SetOutcome]
+        self,
+        ns: Namespace,
+        held: Collection[str],
+        mark: str | None,
+        writes: Sequence[Write],
+        outcomes: Sequence[SetOutcome],
     ) -> None:
         """Drops what was sent to an earlier registration whose queue was left behind.
 
         It expired and wasn't swept yet, or the proxy that removed it was killed before it removed the queue.
         """
-        if ns.durability is None or not inherited.queues:
+        if ns.durability is None or not held:
             return
         left_behind = {
             write.identity
             for write, outcome in zip(writes, outcomes, strict=True)
-            if write.identity in inherited.queues and isinstance(outcome, Stored) and _begins(write, outcome)
+            if write.identity in held and isinstance(outcome, Stored) and _begins(write, outcome)
         }
         if left_behind:
             with ns.guard(SlotKind.DURABILITY)("delete messages of earlier registrations"):
-                await ns.durability.delete(sorted(left_behind), inherited.mark)
+                await ns.durability.delete(sorted(left_behind), mark)
 
     async def _undo_queues(self, ns: Namespace, writes: Sequence[Write], outcomes: Sequence[SetOutcome]) -> None:
         """Removes the queues made for identities that were not stored and aren't registered otherwise."""
