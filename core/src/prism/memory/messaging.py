@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from prism.memory.plugin import MESSAGING
 from prism.memory.store import MemorySlot, Store
-from prism.model.errors import InternalError
 from prism.slots.buffer import BufferedSubscription
 from prism.slots.messaging import (
     MessagingBackend,
@@ -71,8 +70,7 @@ class MemorySubscription(BufferedSubscription):
 
     async def add(self, topics: Sequence[Topic]) -> None:
         """Listens to more topics. Raises InternalError on a closed subscription."""
-        if self.buffer.is_closed():
-            raise InternalError("the subscription is closed; call subscribe() for a new one")
+        self.check_open()
         for topic in topics:
             if topic not in self._topics:
                 self._topics.add(topic)

@@ -104,6 +104,11 @@ class BufferedSubscription(Subscription):
     def __init__(self, buffer: Buffer | None = None) -> None:
         self.buffer = Buffer() if buffer is None else buffer
 
+    def check_open(self) -> None:
+        """Raises InternalError on a closed subscription: `add` begins with it."""
+        if self.buffer.is_closed():
+            raise InternalError("the subscription is closed; call subscribe() for a new one")
+
     def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
         """Itself: the subscription is its own iterator."""
         return self

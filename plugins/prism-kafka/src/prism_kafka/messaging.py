@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
-from prism.model.errors import InternalError, InvalidArgument, InvalidConfig, Violation
+from prism.model.errors import InvalidArgument, InvalidConfig, Violation
 from prism.model.time import SECOND, Micros
 from prism.slots.buffer import BufferedSubscription
 from prism.slots.messaging import (
@@ -54,8 +54,7 @@ class KafkaSubscription(BufferedSubscription):
     async def add(self, topics: Sequence[Topic]) -> None:
         """Listens to more topics. Raises InternalError on a closed subscription."""
         async with self._changing:
-            if self.buffer.is_closed():
-                raise InternalError("the subscription is closed; call subscribe() for a new one")
+            self.check_open()
             fresh = list(dict.fromkeys(topic for topic in topics if topic not in self._topics))
             await self._slot.listen(self, fresh)
             if self.buffer.is_closed():  # meanwhile

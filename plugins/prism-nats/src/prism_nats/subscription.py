@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from prism.model.errors import InternalError
 from prism.slots.buffer import BufferedSubscription
 from prism.slots.messaging import Publication, Received, Topic, TopicKind
 
@@ -36,8 +35,7 @@ class NatsSubscription(BufferedSubscription):
 
     async def add(self, topics: Sequence[Topic]) -> None:
         """Listens to more topics. Raises InternalError on a closed subscription."""
-        if self.buffer.is_closed():
-            raise InternalError("the subscription is closed; call subscribe() for a new one")
+        self.check_open()
         added = []
         try:
             for topic in dict.fromkeys(topics):

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from prism.model.errors import InternalError
 from prism.slots.buffer import BufferedSubscription
 from prism.slots.messaging import Publication, Received, Topic
 
@@ -54,8 +53,7 @@ class PostgresSubscription(BufferedSubscription, Ear):
 
         Raises InternalError on a closed subscription; NoConnection after the configured `acquire_timeout`.
         """
-        if self.buffer.is_closed():
-            raise InternalError("the subscription is closed; call subscribe() for a new one")
+        self.check_open()
         new = {self._channel_of(topic): topic for topic in topics}
         new = {channel: topic for channel, topic in new.items() if channel not in self._topics}
         self._topics.update(new)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from prism.model.errors import InternalError
 from prism.slots.buffer import BufferedSubscription
 from prism.slots.messaging import (
     MessagingBackend,
@@ -144,8 +143,7 @@ class RedisSubscription(BufferedSubscription, Ear):
         Raises InternalError on a closed subscription; ReplyTimeout, or what keeps it from connecting, after the
         configured timeout.
         """
-        if self.buffer.is_closed():
-            raise InternalError("the subscription is closed; call subscribe() for a new one")
+        self.check_open()
         wanted: dict[Home, list[Channel]] = {}
         new = []
         for topic in dict.fromkeys(topics):
